@@ -1,1 +1,4 @@
 //! Being written.
+
+pub mod atomic;
+pub mod ring;

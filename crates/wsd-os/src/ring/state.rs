@@ -1,0 +1,121 @@
+//! What a side knows about a ring by itself: its own cursor and what it last saw of the peer's.
+//!
+//! These live in memory that only the side's own processes can write. All words are atomics only so that they
+//! can be embedded in a record shared by those processes; the caller's lock orders them, so every access is
+//! relaxed. Zeroed memory is a valid state: that of a ring that has not begun.
+//!
+//! A state with nonsense in it makes calls return nonsense, but never makes them leave the ring's memory.
+
+use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+
+#[cfg(not(loom))]
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
+/// The writer's own knowledge. One cache line.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[cfg_attr(not(loom), derive(FromBytes, IntoBytes, KnownLayout))]
+pub struct ProducerState {
+    /// Offset after the last published byte.
+    pub(super) tail: AtomicU64,
+    /// Offset up to which there was room when the reader's cursor was last read.
+    pub(super) limit: AtomicU64,
+    /// The reader's cursor when last read.
+    pub(super) cached_head: AtomicU64,
+    /// Where the areas after the first began; meaningful for levels that were reached.
+    pub(super) area_start: [AtomicU64; 2],
+    /// Area in use.
+    pub(super) level: AtomicU32,
+    /// Noted by [`crate::ring::Ring::note_reader_control`].
+    pub(super) seen_closed: AtomicU32,
+    /// Noted by [`crate::ring::Ring::note_reader_control`].
+    pub(super) seen_frozen: AtomicU64,
+    pub(super) begun: AtomicU64,
+}
+
+/// The reader's own knowledge. One cache line in the fast path, a second for what rarely changes.
+#[repr(C)]
+#[derive(Debug, Default)]
+#[cfg_attr(not(loom), derive(FromBytes, IntoBytes, KnownLayout))]
+pub struct ConsumerState {
+    /// Offset of the next byte to read.
+    pub(super) head: AtomicU64,
+    /// Offset up to which data was known when the writer's cursor was last read, inside the area in use.
+    pub(super) limit: AtomicU64,
+    /// `head` when the writer's wait word was last looked at.
+    pub(super) looked_at: AtomicU64,
+    /// Area in use.
+    pub(super) level: AtomicU32,
+    /// Noted by [`crate::ring::Ring::note_writer_control`].
+    pub(super) seen_reset: AtomicU32,
+    /// The word `start` as accepted; zero before.
+    pub(super) seen_start: AtomicU64,
+    /// Noted by [`crate::ring::Ring::note_writer_control`].
+    pub(super) seen_fin: AtomicU64,
+    /// Noted by [`crate::ring::Ring::note_writer_control`].
+    pub(super) seen_urgent: AtomicU64,
+    /// Noted by [`crate::ring::Ring::note_writer_control`].
+    pub(super) seen_end: AtomicU64,
+}
+
+impl ProducerState {
+    /// Offset after the last byte written: where the next one goes.
+    #[inline]
+    pub fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    /// The reader's cursor when it was last read. Bytes before it were read by the peer's program.
+    #[inline]
+    pub fn known_head(&self) -> u64 {
+        self.cached_head.load(Ordering::Relaxed)
+    }
+
+    /// Which area is in use, as an index of [`crate::ring::AREA_BYTES`].
+    #[inline]
+    pub fn level(&self) -> u32 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`crate::ring::Ring::begin`] was called.
+    #[inline]
+    pub fn begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) != 0
+    }
+
+    /// Offset at which the area of `level` began.
+    #[inline]
+    pub(super) fn start_of(&self, level: u32) -> u64 {
+        match level {
+            0 => 0,
+            1 => self.area_start[0].load(Ordering::Relaxed),
+            _ => self.area_start[1].load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl ConsumerState {
+    /// Offset of the next byte to read.
+    #[inline]
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
+    }
+
+    /// Which area is in use, as an index of [`crate::ring::AREA_BYTES`].
+    #[inline]
+    pub fn level(&self) -> u32 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`crate::ring::Ring::accept_begin`] has seen the ring begin.
+    #[inline]
+    pub fn begun(&self) -> bool {
+        self.seen_start.load(Ordering::Relaxed) != 0
+    }
+
+    /// Bytes known to be there without looking at shared memory; there may be more.
+    #[inline]
+    pub fn known_readable(&self) -> usize {
+        self.limit.load(Ordering::Relaxed).saturating_sub(self.head()) as usize
+    }
+}
