@@ -1,2 +1,65 @@
-//! Being written.
-fn main() {}
+//! `wsdirect`: runs programs under the switch, shows what their connections do, and measures what it brings.
+//!
+//! Exit codes: 0 done; 1 the command failed; 2 it could not start (usage, configuration, library);
+//! `run` ends as the program ends, or with 126 (cannot be executed) or 127 (not found).
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+mod demo;
+mod list;
+mod output;
+mod process;
+mod providers;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::complain(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Why a command ended without doing its work, and the exit code that says so.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run(args) => {
+            let error = run::run(&args);
+            Err(Failure { code: error.exit_code(), message: error.to_string() })
+        }
+        Command::List { json } => done(list::run(json)),
+        Command::Providers { json } => done(providers::run(json)),
+        Command::Bench(args) => {
+            bench::run(&args).map(|complete| ExitCode::from(u8::from(!complete))).map_err(failed)
+        }
+        Command::Demo(args) => done(demo::run(&args)),
+        Command::BenchServer(args) => done(bench::serve(&args)),
+        Command::BenchClient(args) => done(bench::drive(&args)),
+        Command::Child(args) => {
+            let error = process::become_child(&args);
+            Err(Failure { code: error.exit_code(), message: error.to_string() })
+        }
+    }
+}
+
+fn done<E: std::error::Error>(result: Result<(), E>) -> Result<ExitCode, Failure> {
+    result.map(|()| ExitCode::SUCCESS).map_err(failed)
+}
+
+fn failed<E: std::error::Error>(error: E) -> Failure {
+    Failure { message: error.to_string(), code: 1 }
+}

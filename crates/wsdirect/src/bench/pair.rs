@@ -1,0 +1,207 @@
+//! A server and a client under one mode, as the measuring command holds them.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::cpu;
+use super::peer::{Answer, Order};
+use super::workload::{Kind, Workload};
+use crate::list::{self, Connection};
+use crate::process::{Mode, Process};
+use crate::run::LibraryError;
+
+/// More than any order takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often more traffic is sent to have the connections promoted.
+const WARMINGS: usize = 6;
+
+pub(crate) struct Pair {
+    pub(crate) mode: Mode,
+    kind: Kind,
+    server: Peer,
+    client: Peer,
+}
+
+impl Pair {
+    /// Connected and warmed up; under the switch also promoted.
+    pub(crate) fn start(workload: &Workload, mode: Mode) -> Result<Self, Error> {
+        let cpus = cpu::two();
+        let mut server = Peer::start("server", workload, mode, cpus.map(|ids| ids[0]), None)?;
+        let port = match server.answer()? {
+            Answer::Listening(port) => port,
+            other => return Err(server.unexpected(&other)),
+        };
+        let mut client = Peer::start("client", workload, mode, cpus.map(|ids| ids[1]), Some(port))?;
+        match client.answer()? {
+            Answer::Connected => {}
+            other => return Err(client.unexpected(&other)),
+        }
+        let mut pair = Self { mode, kind: workload.kind, server, client };
+        pair.warm()?;
+        Ok(pair)
+    }
+
+    pub(crate) fn measure(&mut self, time: Duration) -> Result<Vec<f64>, Error> {
+        let millis = time.as_millis().try_into().unwrap_or(u64::MAX);
+        self.client.order(Order::Measure { millis })
+    }
+
+    /// Verifies, and lets both processes end by themselves.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        self.client.order(Order::Verify)?;
+        self.client.end()?;
+        // That server serves one connection after the other without an end.
+        if self.kind == Kind::Connect { Ok(()) } else { self.server.end() }
+    }
+
+    fn warm(&mut self) -> Result<(), Error> {
+        self.client.order(Order::Warm)?;
+        if self.mode == Mode::Tcp || self.kind.connections() == 0 {
+            return Ok(());
+        }
+        let mut missing = self.unpromoted();
+        for _ in 0..WARMINGS {
+            match &missing {
+                Err(list::Unavailable { .. }) => return Ok(()),
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) => self.client.order(Order::Warm)?,
+            };
+            missing = self.unpromoted();
+        }
+        match missing {
+            Ok(Some(what)) => Err(Error::NotPromoted(what)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is still on TCP, in words.
+    fn unpromoted(&self) -> Result<Option<String>, list::Unavailable> {
+        let pids = [self.server.process.id(), self.client.process.id()];
+        let all = list::connections()?;
+        let ours: Vec<&Connection> = all.iter().filter(|c| pids.contains(&c.pid)).collect();
+        let expected = 2 * self.kind.connections();
+        let promoted = ours.iter().filter(|c| c.promoted()).count();
+        if promoted >= expected {
+            return Ok(None);
+        }
+        let example = ours.iter().find(|c| !c.promoted()).map(|c| {
+            let reason = c.reason.as_deref().unwrap_or("no reason given");
+            format!("; {} fd {}: {} -> {} is on {} ({reason})", c.pid, c.fd, c.local, c.peer, c.path)
+        });
+        let example = example.unwrap_or_else(|| format!("; {} ends are listed", ours.len()));
+        Ok(Some(format!("{promoted} of {expected} connection ends{example}")))
+    }
+}
+
+/// One of the two processes.
+struct Peer {
+    role: &'static str,
+    process: Process,
+    answers: Receiver<io::Result<String>>,
+}
+
+impl Peer {
+    fn start(
+        role: &'static str,
+        workload: &Workload,
+        mode: Mode,
+        cpu: Option<usize>,
+        port: Option<u16>,
+    ) -> Result<Self, Error> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(format!("bench-{role}")).args(["--workload", workload.name]);
+        if let Some(cpu) = cpu {
+            command.args(["--cpu", &cpu.to_string()]);
+        }
+        if let Some(port) = port {
+            command.args(["--port", &port.to_string()]);
+        }
+        mode.apply(&mut command)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command)?;
+        let output = process.child().stdout.take().ok_or(Error::Gone(role, "started".to_owned()))?;
+        Ok(Self { role, process, answers: lines(output) })
+    }
+
+    /// The values that the order yields.
+    fn order(&mut self, order: Order) -> Result<Vec<f64>, Error> {
+        let line = serde_json::to_string(&order)?;
+        let input = self.process.child().stdin.as_mut();
+        let sent = input.map(|input| writeln!(input, "{line}"));
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(self.gone());
+        }
+        match self.answer()? {
+            Answer::Done(values) => Ok(values),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn answer(&mut self) -> Result<Answer, Error> {
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(serde_json::from_str(&line?)?),
+            Err(RecvTimeoutError::Timeout) => Err(Error::Silent(self.role, PATIENCE.as_secs())),
+            Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+        }
+    }
+
+    fn unexpected(&mut self, answer: &Answer) -> Error {
+        match answer {
+            Answer::Failed(message) => Error::Failed(self.role, message.clone()),
+            other => Error::Failed(self.role, format!("unexpected answer {other:?}")),
+        }
+    }
+
+    fn gone(&mut self) -> Error {
+        match self.process.wait(Duration::from_secs(1)) {
+            Ok(Some(status)) => Error::Gone(self.role, status.to_string()),
+            _ => Error::Gone(self.role, "closed its standard output".to_owned()),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        drop(self.process.child().stdin.take());
+        match self.process.wait(Duration::from_secs(2))? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(Error::Gone(self.role, status.to_string())),
+            None => Err(Error::Stuck(self.role)),
+        }
+    }
+}
+
+/// Lines as they come, so that they can be waited for with a bound.
+fn lines(output: ChildStdout) -> Receiver<io::Result<String>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Why a workload was not measured under one mode.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    #[error("cannot start or reach the processes: {0}")]
+    Io(#[from] io::Error),
+    #[error("orders and answers do not match: {0}")]
+    Protocol(#[from] serde_json::Error),
+    #[error("the {0} failed: {1}")]
+    Failed(&'static str, String),
+    #[error("the {0} ended: {1}")]
+    Gone(&'static str, String),
+    #[error("the {0} did not answer for {1} seconds")]
+    Silent(&'static str, u64),
+    #[error("the {0} did not end when its work was over")]
+    Stuck(&'static str),
+    #[error("not promoted: {0}")]
+    NotPromoted(String),
+}

@@ -1,0 +1,125 @@
+//! What can be typed: every command and option.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the command failed
+  2    the command could not start: usage, configuration, trace file or library
+  126  run: the program cannot be executed
+  127  run: the program was not found
+  Otherwise `run` ends as the program ends, with its exit code or by its signal.
+
+Environment:
+  WSDIRECT_LIBRARY   the library to load, if not the one installed with this command";
+
+/// Runs TCP programs, unmodified, over a system area network.
+#[derive(Debug, Parser)]
+#[command(name = "wsdirect", version, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program, and everything it starts, under the switch
+    Run(RunArgs),
+    /// List the connections of programs under the switch: the path each takes, and why it is on TCP
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the providers: which there are, what they serve, whether they can be used
+    Providers {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure plain TCP against the switch on this machine, two processes, in alternation
+    Bench(BenchArgs),
+    /// Show a real program and its client, first over plain TCP, then under the switch
+    Demo(DemoArgs),
+    #[command(hide = true)]
+    BenchServer(PeerArgs),
+    #[command(hide = true)]
+    BenchClient(PeerArgs),
+    /// Becomes a program that dies with its parent.
+    #[command(hide = true)]
+    Child(ChildArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "The exit code is the program's own; 127 if it was not found, 126 if it cannot be \
+                        executed, 2 if the run could not be prepared.\n\n\
+                        Example: wsdirect run -- redis-server --port 7000")]
+pub(crate) struct RunArgs {
+    /// Use only this provider: a name that `wsdirect providers` shows, or the path of a provider's library
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) provider: Option<OsString>,
+    /// Read the configuration from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Append every SPI call and up-call to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "A ratio above 1 means that the switch is better, for every figure. \
+                        Exit code 1 if a figure could not be measured.")]
+pub(crate) struct BenchArgs {
+    /// Shorter: less than 20 seconds
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Measure only the figures whose names contain this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Which programs to show [default: redis if installed, else python]
+    #[arg(long, value_enum, value_name = "WORKLOAD")]
+    pub(crate) workload: Option<DemoWorkload>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoWorkload {
+    /// redis-server and redis-benchmark
+    Redis,
+    /// Python's http.server and http.client
+    Python,
+}
+
+/// One of the two processes of a measurement.
+#[derive(Debug, Args)]
+pub(crate) struct PeerArgs {
+    #[arg(long)]
+    pub(crate) workload: String,
+    #[arg(long)]
+    pub(crate) cpu: Option<usize>,
+    /// Where the server listens; the client's argument.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChildArgs {
+    /// Under the switch.
+    #[arg(long)]
+    pub(crate) switch: bool,
+    #[arg(trailing_var_arg = true, required = true)]
+    pub(crate) program: Vec<OsString>,
+}
