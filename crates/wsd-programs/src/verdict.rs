@@ -1,0 +1,90 @@
+//! Judging what was seen: which way the data went, and whether the reasons were given.
+
+use crate::sampler::{Observed, Seen};
+use crate::switch::{Sides, plain_only};
+
+/// What a workload must have shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// At least so many busy connections.
+    pub connections: usize,
+    /// A connection is busy, and must be promoted, that carried more bytes than this.
+    pub busy: u64,
+    /// At least so many payload bytes went over all connections.
+    pub payload: u64,
+}
+
+/// Looks after which a busy connection must have settled on its path.
+const SETTLED: u32 = 4;
+
+impl Seen {
+    /// Judge a whole workload.
+    pub fn judge(&self, sides: Sides, expected: &Expected) {
+        assert!(self.errors.is_empty(), "looking failed: {:?}", self.errors);
+        assert!(self.kernel.sockets() > 0, "ss saw no socket in {} looks", self.looks);
+        if !plain_only() && sides == Sides::Both {
+            assert_promoted(self, expected);
+            assert_kernel_carried_less_than(self, 10, expected.payload);
+        } else {
+            // This also shows that the measuring sees what it must see.
+            let carried = self.kernel.carried();
+            assert!(
+                carried > expected.payload / 4,
+                "the kernel carried {carried} of {} bytes",
+                expected.payload
+            );
+            assert_reasons(self, expected);
+        }
+    }
+
+    /// Connections that carried more than so many bytes, each long enough in sight to have settled.
+    fn busy(&self, bytes: u64) -> Vec<&Observed> {
+        let busy = |seen: &&Observed| seen.looks >= SETTLED && seen.connection.carried() > bytes;
+        self.connections.values().filter(busy).collect()
+    }
+}
+
+/// Both ends of all busy connections travel by shared memory.
+pub fn assert_promoted(seen: &Seen, expected: &Expected) {
+    let busy = seen.busy(expected.busy);
+    let served = busy.iter().filter(|observed| observed.connection.is_served_on(&seen.ports)).count();
+    for (end, count) in [("accepting", served), ("connecting", busy.len() - served)] {
+        assert!(
+            count >= expected.connections,
+            "{count} of {} busy {end} ends seen among {}: {:#?}",
+            expected.connections,
+            seen.connections.len(),
+            seen.connections.values().take(4).collect::<Vec<_>>(),
+        );
+    }
+    let stayed: Vec<_> = busy.iter().filter(|observed| !observed.connection.is_promoted()).collect();
+    assert!(
+        stayed.is_empty(),
+        "{} of {} stayed on TCP: {:#?}",
+        stayed.len(),
+        busy.len(),
+        &stayed[..stayed.len().min(4)]
+    );
+}
+
+/// The kernel carried less than so many percent of the payload.
+pub fn assert_kernel_carried_less_than(seen: &Seen, percent: u64, payload: u64) {
+    let carried = seen.kernel.carried();
+    assert!(
+        carried * 100 < payload * percent,
+        "the kernel carried {carried} bytes, {percent} percent or more of {payload}"
+    );
+}
+
+/// No connection travels by shared memory, and each busy one has a reason.
+pub fn assert_reasons(seen: &Seen, expected: &Expected) {
+    if plain_only() {
+        return;
+    }
+    let promoted = seen.connections.values().find(|observed| observed.connection.is_promoted());
+    assert!(promoted.is_none(), "promoted with one end only: {promoted:#?}");
+    let busy = seen.busy(expected.busy);
+    assert!(busy.len() >= expected.connections, "{} of {} busy ends seen", busy.len(), expected.connections);
+    let silent = busy.iter().find(|observed| observed.connection.reason.is_none());
+    assert!(silent.is_none(), "on TCP without a reason: {silent:#?}");
+}
