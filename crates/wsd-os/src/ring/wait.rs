@@ -46,7 +46,7 @@ impl Ring {
     #[inline]
     pub fn take_data_wait(&self) -> u32 {
         // Pairs with the fence in `arm_data_wait`, see above.
-        full_fence();
+        fence(SeqCst);
         take(&self.header().reader.data_wait)
     }
 
@@ -76,7 +76,7 @@ impl Ring {
     #[inline]
     pub fn take_space_wait(&self) -> u32 {
         // Pairs with the fence in `arm_space_wait`, see above.
-        full_fence();
+        fence(SeqCst);
         take(&self.header().space.space_wait)
     }
 
@@ -113,10 +113,4 @@ fn take(word: &AtomicU32) -> u32 {
     }
     // Acquire and release: who finds its bits gone, or takes them, sees what the other did before.
     word.swap(0, AcqRel)
-}
-
-/// A sequentially consistent fence.
-#[inline]
-fn full_fence() {
-    fence(SeqCst);
 }
