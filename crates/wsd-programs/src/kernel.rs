@@ -49,9 +49,14 @@ impl Kernel {
         Self { sockets: printed.lines().filter_map(socket).collect() }
     }
 
-    /// Take what a later look saw.
+    /// Take what a later look saw. A socket that is closing may tell less than it did.
     pub fn update(&mut self, later: Self) {
-        self.sockets.extend(later.sockets);
+        for (ends, counts) in later.sockets {
+            let known = self.sockets.entry(ends).or_default();
+            known.sent = known.sent.max(counts.sent);
+            known.acked = known.acked.max(counts.acked);
+            known.received = known.received.max(counts.received);
+        }
     }
 
     /// How many sockets were seen.

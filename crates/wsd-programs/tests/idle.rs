@@ -1,0 +1,47 @@
+//! Open connections without traffic cost nothing.
+
+use std::time::Duration;
+use wsd_programs::{Effort, Expected, Process, Program, Scene, listed, three_ways, until, wait_listening};
+
+const CONNECTIONS: usize = 100;
+
+fn hundred_connections_at_rest(scene: &Scene) {
+    let port = scene.port();
+    let server = scene.server(&Program::python(include_str!("../scripts/idle_server.py")).arg(port));
+    wait_listening(port);
+    let client =
+        Program::python(include_str!("../scripts/idle_client.py")).arg(port).arg(CONNECTIONS).piped();
+    let mut client = scene.client(&client);
+    assert_eq!(client.ask("20"), "exchanged");
+    if scene.promotes() {
+        until(Duration::from_secs(10), "promotion of all connections", || {
+            client.ask("2");
+            let mut ends = listed(scene.wsdirect()).expect("wsdirect list works");
+            ends.retain(|end| end.touches(&[port]) && end.is_promoted());
+            (ends.len() == 2 * CONNECTIONS).then_some(())
+        });
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    rests(&server, &client);
+
+    // And they still work.
+    let watch = scene.watch(&[port]);
+    let rounds = 100;
+    assert_eq!(client.ask(&rounds.to_string()), "exchanged");
+    std::thread::sleep(Duration::from_millis(600));
+    let payload = 2 * 4096 * rounds * CONNECTIONS as u64;
+    scene.judge(&watch.stop(), &Expected { connections: CONNECTIONS, busy: 4096, payload });
+}
+
+/// For ten seconds no thread of them wakes, and no processor time passes in them.
+fn rests(server: &Process, client: &Process) {
+    let pids = [server.pid(), client.pid()];
+    let before = pids.map(Effort::of);
+    std::thread::sleep(Duration::from_secs(10));
+    let after = pids.map(Effort::of);
+    for (what, before, after) in [("server", &before[0], &after[0]), ("client", &before[1], &after[1])] {
+        assert_eq!(before, after, "the {what} worked at rest");
+    }
+}
+
+three_ways!(hundred_connections_at_rest);

@@ -1,0 +1,90 @@
+//! PostgreSQL: a process for each connection, servers and clients of different users.
+
+use std::time::Duration;
+use wsd_programs::{Expected, Process, Program, Scene, User, find_beside, sha256, three_ways, until};
+
+const VERSIONS: &str = "/usr/lib/postgresql";
+/// Tells the server to end its connections and to stop in order.
+const FAST: i32 = 2;
+/// Short connections, one after another.
+const SHORT: usize = 20;
+
+fn tool(name: &str) -> Program {
+    Program::at(&find_beside(VERSIONS, name)).env("LC_ALL", "C.UTF-8")
+}
+
+/// A client program, of a user who is not the server's.
+fn client(name: &str, port: u16) -> Program {
+    let database = ["-h", "127.0.0.1", "-U", "postgres", "-p"];
+    tool(name).as_user(User::reachable("nobody")).args(database).arg(port).env("HOME", "/nonexistent")
+}
+
+struct Database {
+    _server: Process,
+    port: u16,
+}
+
+fn postgres(scene: &Scene) -> Database {
+    let port = scene.port();
+    let user = User::reachable("postgres");
+    let data = scene.folder().join("data");
+    std::fs::create_dir(&data).expect("a new folder");
+    if let Some(user) = &user {
+        std::os::unix::fs::chown(&data, Some(user.uid), Some(user.gid)).expect("root may");
+    }
+    let data = data.display().to_string();
+    let made =
+        tool("initdb").as_user(user.clone()).args(["-A", "trust", "-U", "postgres", "-N", "-D", &data]);
+    scene.plain(&made).finish();
+    let server = tool("postgres").as_user(user).stopped_by(FAST).args(["-D", &data, "-p"]).arg(port);
+    let settings =
+        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "shared_buffers=32MB"];
+    let server = scene.server(&settings.iter().fold(server, |server, setting| server.args(["-c", setting])));
+    until(Duration::from_secs(20), "the database", || server.log().contains("ready to accept").then_some(()));
+    Database { _server: server, port }
+}
+
+fn pgbench_runs(scene: &Scene) {
+    let database = postgres(scene);
+    scene.client(&client("pgbench", database.port).args(["-i", "-s", "1", "-q", "postgres"])).finish();
+    let watch = scene.watch(&[database.port]);
+    let run = client("pgbench", database.port).args(["-c", "8", "-j", "2", "-T", "4", "-n", "postgres"]);
+    let printed = scene.client(&run).finish_text();
+    let seen = watch.stop();
+    let number = |name: &str| -> u64 {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {printed}"));
+        line.trim().split(['/', ' ']).next().and_then(|digits| digits.parse().ok()).expect("a number")
+    };
+    let transactions = number("number of transactions actually processed:");
+    assert!(transactions > 100, "{printed}");
+    assert_eq!(number("number of failed transactions:"), 0, "{printed}");
+    // A transaction is seven statements, and seven answers; 600 bytes are less than that.
+    scene.judge(&seen, &Expected { connections: 8, busy: 100_000, payload: transactions * 600 });
+}
+
+fn psql_reads_what_it_wrote(scene: &Scene) {
+    let database = postgres(scene);
+    let psql =
+        client("psql", database.port).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "postgres"]);
+    let rows: String = (0..200_000).map(|row| format!("{row}\tvalue {row}\n")).collect();
+    let file = scene.folder().join("rows");
+    std::fs::write(&file, &rows).expect("room for a file");
+    let watch = scene.watch(&[database.port]);
+    scene.client(&psql.clone().args(["-c", "create table t (n int primary key, v text)"])).finish();
+    scene.client(&psql.clone().args(["-c", "copy t from stdin"]).reading(&file)).finish();
+    // Four megabytes a time, read in one connection that stays a while.
+    let mut session = ["-c", "copy (select * from t order by n) to stdout"].repeat(10);
+    session.extend(["-c", "select pg_sleep(0.7)"]);
+    let read = scene.client(&psql.clone().args(&session)).finish();
+    let seen = watch.stop();
+    assert_eq!(sha256(&read), sha256((rows.repeat(10) + "\n").as_bytes()));
+    for _ in 0..SHORT {
+        let sum = scene.client(&psql.clone().args(["-c", "select sum(n) from t"])).finish_text();
+        assert_eq!(sum.trim(), (199_999_u64 * 100_000).to_string());
+    }
+    let payload = rows.len() as u64 * 11;
+    scene.judge(&seen, &Expected { connections: 1, busy: payload / 2, payload });
+}
+
+three_ways!(pgbench_runs, psql_reads_what_it_wrote);
