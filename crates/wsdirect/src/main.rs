@@ -44,9 +44,13 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::List { json } => done(list::run(json)),
         Command::Providers { json } => done(providers::run(json)),
         Command::Bench(args) => {
-            bench::run(&args).map(|complete| ExitCode::from(u8::from(!complete))).map_err(failed)
+            let complete = bench::run(&args)
+                .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;
+            Ok(ExitCode::from(u8::from(!complete)))
         }
-        Command::Demo(args) => done(demo::run(&args)),
+        Command::Demo(args) => demo::run(&args)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() }),
         Command::BenchServer(args) => done(bench::serve(&args)),
         Command::BenchClient(args) => done(bench::drive(&args)),
         Command::Child(args) => {

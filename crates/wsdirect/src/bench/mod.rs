@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::cli::BenchArgs;
 use crate::output::{self, Progress};
 use crate::process::Mode;
+use crate::run;
 use pair::Pair;
 use report::{Problem, Report};
 use workload::Workload;
@@ -23,6 +24,7 @@ pub(crate) use peer::{drive, serve};
 
 /// True if every figure was measured.
 pub(crate) fn run(args: &BenchArgs) -> Result<bool, Error> {
+    run::library()?;
     let chosen: Vec<&Workload> = workload::ALL.iter().filter(|w| w.matches(args.only.as_deref())).collect();
     if chosen.is_empty() {
         return Err(Error::NothingChosen(args.only.clone().unwrap_or_default()));
@@ -80,10 +82,21 @@ fn measure(workload: &Workload, plan: &Plan) -> Result<Rounds, Problem> {
 /// Why there is no report at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    #[error(transparent)]
+    Library(#[from] run::LibraryError),
     #[error("no figure has '{0}' in its name; `wsdirect bench --quick` shows the names")]
     NothingChosen(String),
     #[error("cannot print the report: {0}")]
     Output(#[from] std::io::Error),
     #[error("cannot write the report as JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Library(_) | Self::NothingChosen(_) => 2,
+            _ => 1,
+        }
+    }
 }

@@ -16,6 +16,11 @@ pub(crate) fn run(json: bool) -> Result<(), Error> {
 
 /// A table and a line of totals.
 pub(crate) fn render(connections: &[Connection]) -> String {
+    render_some(connections, connections.len())
+}
+
+/// The totals are of all, the table is of the first few.
+pub(crate) fn render_some(connections: &[Connection], limit: usize) -> String {
     if connections.is_empty() {
         return "No connections under the switch. (Start programs with `wsdirect run`; \
                 other users' programs are shown to root only.)"
@@ -23,7 +28,7 @@ pub(crate) fn render(connections: &[Connection]) -> String {
     }
     let mut rows =
         table::new(&["PID", "PROGRAM", "FD", "LOCAL", "PEER", "PATH", "SENT", "RECEIVED", "WHY TCP"]);
-    for c in connections {
+    for c in connections.iter().take(limit) {
         rows.add_row([
             table::number(c.pid),
             (&c.comm).into(),
@@ -36,7 +41,9 @@ pub(crate) fn render(connections: &[Connection]) -> String {
             c.reason.as_deref().unwrap_or_default().into(),
         ]);
     }
-    format!("{rows}\n\n{}", totals(connections))
+    let hidden = connections.len().saturating_sub(limit);
+    let more = if hidden > 0 { format!("\n ... and {hidden} more") } else { String::new() };
+    format!("{rows}{more}\n\n{}", totals(connections))
 }
 
 /// What went by the SAN, and what by TCP if anything did.
@@ -104,6 +111,12 @@ mod tests {
             "2 connection ends, 1 on the SAN, 1 on TCP; by the SAN 10.0 kB sent, 0 B received; \
              by TCP 200 B sent, 32.8 kB received"
         ));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let text = render_some(&[connection("shm", None), connection("shm", None)], 1);
+        assert!(text.contains("... and 1 more") && text.contains("2 connection ends"), "{text}");
     }
 
     #[test]

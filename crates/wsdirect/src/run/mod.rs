@@ -15,7 +15,7 @@ use std::process::Command;
 use crate::cli::RunArgs;
 use crate::output;
 
-pub(crate) use preload::{LibraryError, with_switch, without_switch};
+pub(crate) use preload::{LibraryError, library, with_switch, without_switch};
 
 /// Does not return if all is well: the process is then the program.
 pub(crate) fn run(args: &RunArgs) -> Error {

@@ -13,7 +13,7 @@ const VARIABLE: &str = "LD_PRELOAD";
 
 /// The command will run under the switch.
 pub(crate) fn with_switch(command: &mut Command) -> Result<(), LibraryError> {
-    let library = find()?;
+    let library = library()?;
     let list = prepend(&library, env::var_os(VARIABLE).as_deref());
     command.env(VARIABLE, list);
     Ok(())
@@ -30,7 +30,8 @@ pub(crate) fn without_switch(command: &mut Command) {
     }
 }
 
-fn find() -> Result<PathBuf, LibraryError> {
+/// Its path.
+pub(crate) fn library() -> Result<PathBuf, LibraryError> {
     if let Some(named) = env::var_os("WSDIRECT_LIBRARY").filter(|value| !value.is_empty()) {
         let path = PathBuf::from(named);
         return match File::open(&path).and_then(|_| std::path::absolute(&path)) {
