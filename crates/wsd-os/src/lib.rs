@@ -1,4 +1,59 @@
-//! Being written.
+//! The operating-system layer of wsdirect.
+//!
+//! Everything that talks to the kernel is here, behind safe interfaces: futexes and locks that survive the death
+//! of their owner, sealed shared memory, links between processes, readiness, facts about TCP sockets, netlink,
+//! deferral of signal handlers.
+//!
+//! # Rules of this crate
+//!
+//! - **No libc call.** The library that uses this crate exports `read`, `write`, `close`, `poll` and so on to the
+//!   program, so it must never call itself. System calls are made by rustix's `linux_raw` back end and by the few
+//!   lines of assembler in `raw`. The one exception is [`thread::spawn_hidden`], which needs libc's threads.
+//! - **No allocation** in the functions of the data path (send, receive, poll, futex, lock).
+//! - **Usable at any time**: before `main`, in any thread, in a signal handler, after `fork`. Thread-local state is
+//!   `const`-initialised and has no destructor.
+//! - **Errors** are [`Errno`] values, as the system call gave them.
+
+#[cfg(all(target_os = "linux", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("wsd-os: write the system call instruction of this architecture in src/raw.rs");
 
 pub mod atomic;
 pub mod ring;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use rustix::io::Errno;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod clock;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod diag;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod doorbell;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod fd;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod futex;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod link;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod lock;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod memory;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod net;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod netlink;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod poll;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod process;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod raw;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod signal;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod sockopt;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod tcp;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod thread;

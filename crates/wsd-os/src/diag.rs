@@ -1,0 +1,122 @@
+//! Asking the kernel about a TCP socket of which only the names are known (sock_diag(7)).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::io::Errno;
+
+use crate::netlink::{self, Netlink, SOCK_DIAG, u32_at};
+use crate::tcp::State;
+
+/// What the kernel tells about a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SocketFacts {
+    /// The user who made it (setuid(2) afterwards changes nothing).
+    pub uid: u32,
+    /// The inode number that `/proc/PID/fd` shows, 0 if no process has it.
+    pub inode: u32,
+    /// What [`tcp::cookie`](crate::tcp::cookie) gives to its holder.
+    pub cookie: u64,
+    /// The state of the connection.
+    pub state: State,
+}
+
+/// Finds the TCP socket with exactly this local and this peer address, in the network namespace of the caller.
+///
+/// Addresses are seen from the wanted socket: for the other end of a connection of ours, `local` is our peer. IPv4 and
+/// mapped IPv6 addresses mean the same.
+///
+/// # Errors
+///
+/// `ENOENT` if there is none; `EINVAL` if one address is IPv4 and the other IPv6; `EMFILE`; `EACCES` or
+/// `EPROTONOSUPPORT` where a sandbox or the kernel has no sock_diag.
+pub fn find_tcp(local: SocketAddr, peer: SocketAddr) -> Result<SocketFacts, Errno> {
+    let wanted = Id::new(local, peer)?;
+    let netlink = Netlink::new(SOCK_DIAG, 0)?;
+    netlink.request(SOCK_DIAG_BY_FAMILY, 0, &wanted.request())?;
+    let mut buffer = [0; 1024];
+    let packet = netlink.receive(&mut buffer)?;
+    for message in netlink::messages(packet) {
+        if let Some(end) = message.end() {
+            end?;
+        } else if message.kind == SOCK_DIAG_BY_FAMILY {
+            return wanted.read(message.body).ok_or(Errno::NOENT);
+        }
+    }
+    Err(Errno::NOENT)
+}
+
+/// The parts of `struct inet_diag_sockid` that name a connection.
+struct Id {
+    family: u8,
+    /// Ports and addresses as they are in the structure: source and destination port, source and destination address
+    /// (16 bytes each; IPv4 uses the first 4).
+    names: [u8; 36],
+    /// The interface of link-local addresses, else 0.
+    interface: u32,
+}
+
+/// The type of request and answer (sock_diag(7)).
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// The length of `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
+
+impl Id {
+    fn new(local: SocketAddr, peer: SocketAddr) -> Result<Self, Errno> {
+        let mut names = [0; 36];
+        names[0..2].copy_from_slice(&local.port().to_be_bytes());
+        names[2..4].copy_from_slice(&peer.port().to_be_bytes());
+        let (family, interface) = match (local.ip().to_canonical(), peer.ip().to_canonical()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                names[4..8].copy_from_slice(&from.octets());
+                names[20..24].copy_from_slice(&to.octets());
+                (libc::AF_INET, 0)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                names[4..20].copy_from_slice(&from.octets());
+                names[20..36].copy_from_slice(&to.octets());
+                let scope =
+                    |address| if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+                (libc::AF_INET6, scope(local).max(scope(peer)))
+            }
+            _ => return Err(Errno::INVAL),
+        };
+        Ok(Self { family: family as u8, names, interface })
+    }
+
+    /// `struct inet_diag_req_v2` for this connection.
+    fn request(&self) -> [u8; REQUEST] {
+        let mut request = [0; REQUEST];
+        request[0] = self.family;
+        request[1] = libc::IPPROTO_TCP as u8;
+        // idiag_states: all.
+        request[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+        request[8..44].copy_from_slice(&self.names);
+        request[44..48].copy_from_slice(&self.interface.to_ne_bytes());
+        // INET_DIAG_NOCOOKIE.
+        request[48..56].fill(0xff);
+        request
+    }
+
+    /// Reads a `struct inet_diag_msg`; `None` if it is about another socket (the kernel also finds listeners).
+    fn read(&self, body: &[u8]) -> Option<SocketFacts> {
+        let names = body.get(4..40)?;
+        // The socket may be an IPv6 one with mapped addresses, which the kernel then shows.
+        let same = if body[0] == self.family {
+            names == self.names
+        } else {
+            let mapped = |at| Ipv6Addr::from(netlink::number::<16>(names, at)?).to_ipv4_mapped();
+            let wanted = |at| netlink::number::<4>(&self.names, at).map(Ipv4Addr::from);
+            names[0..4] == self.names[0..4] && mapped(4) == wanted(4) && mapped(20) == wanted(20)
+        };
+        if !same {
+            return None;
+        }
+        let cookie = u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32;
+        Some(SocketFacts {
+            uid: u32_at(body, 64)?,
+            inode: u32_at(body, 68)?,
+            cookie,
+            state: State::from_number(body[1])?,
+        })
+    }
+}

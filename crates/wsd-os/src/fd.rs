@@ -1,0 +1,145 @@
+//! Owning file descriptors without libc, and keeping our own out of the program's way.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use std::os::fd as std_fd;
+
+use rustix::io::{self, Errno};
+use rustix::process::{Resource, getrlimit};
+
+pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+
+/// A file descriptor that is closed, by a raw system call, when this value is dropped.
+///
+/// Unlike [`std::os::fd::OwnedFd`], whose destructor calls libc's `close`, a function that the library above replaces.
+/// Has the same size and the same niche: `Option<OwnedFd>` is one `int`.
+pub struct OwnedFd(ManuallyDrop<std_fd::OwnedFd>);
+
+impl OwnedFd {
+    /// Another descriptor of the same open file, close-on-exec, out of the program's way as [`move_high`] does.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` if the process has no free descriptor number.
+    pub fn duplicate(&self) -> Result<Self, Errno> {
+        duplicate_high(self.as_fd())
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the descriptor, and nobody uses it any more: it is being dropped.
+        unsafe { io::close(self.0.as_raw_fd()) }
+    }
+}
+
+impl From<std_fd::OwnedFd> for OwnedFd {
+    fn from(fd: std_fd::OwnedFd) -> Self {
+        Self(ManuallyDrop::new(fd))
+    }
+}
+
+impl From<OwnedFd> for std_fd::OwnedFd {
+    fn from(fd: OwnedFd) -> Self {
+        let raw = fd.into_raw_fd();
+        // SAFETY: into_raw_fd gave up the ownership of the open descriptor, which passes to the new value.
+        unsafe { Self::from_raw_fd(raw) }
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl IntoRawFd for OwnedFd {
+    fn into_raw_fd(self) -> RawFd {
+        ManuallyDrop::new(self).0.as_raw_fd()
+    }
+}
+
+impl FromRawFd for OwnedFd {
+    /// Takes ownership of `fd`.
+    ///
+    /// # Safety
+    ///
+    /// `fd` must be open and owned by nobody else.
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        // SAFETY: the caller gives us an open descriptor that nobody else owns.
+        Self::from(unsafe { std_fd::OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+impl fmt::Debug for OwnedFd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "fd {}", self.as_raw_fd())
+    }
+}
+
+/// The highest number at which hidden descriptors start. The kernel's table of descriptors, which every fork copies,
+/// is as long as the highest number in use, so numbers near a limit of a million would make forks slow.
+const HIGHEST_START: u64 = 4096 - 256;
+
+/// Moves `fd` to a number near the soft `RLIMIT_NOFILE` (at most about 4096), where programs that choose descriptor
+/// numbers or expect low ones do not meet it, and makes it close-on-exec.
+///
+/// Where no high number is free, a lower one is taken; if none at all is free, `fd` itself is returned, close-on-exec.
+pub fn move_high(fd: OwnedFd) -> OwnedFd {
+    match duplicate_high(fd.as_fd()) {
+        Ok(high) if high.as_raw_fd() > fd.as_raw_fd() => high,
+        _ => {
+            // The only failure of F_SETFD is EBADF, which an owned descriptor does not give.
+            let _ = io::fcntl_setfd(&fd, io::FdFlags::CLOEXEC);
+            fd
+        }
+    }
+}
+
+/// A close-on-exec duplicate of `fd` at a high number; see [`move_high`].
+///
+/// # Errors
+///
+/// `EMFILE` if the process has no free descriptor number at all.
+pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let top = soft.saturating_sub(64).min(HIGHEST_START);
+    for start in [top, top / 2, 64] {
+        if let Ok(high) = io::fcntl_dupfd_cloexec(fd, start as RawFd) {
+            return Ok(high.into());
+        }
+    }
+    io::fcntl_dupfd_cloexec(fd, 3).map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::pipe;
+
+    #[test]
+    fn dropped_descriptor_is_closed() {
+        let (read, write) = pipe().expect("a pipe");
+        let write = OwnedFd::from(write);
+        drop(write);
+        assert_eq!(io::read(&read, &mut [0; 1][..]), Ok(0), "end of file: the write end is closed");
+        assert_eq!(size_of::<Option<OwnedFd>>(), 4);
+    }
+
+    #[test]
+    fn moved_descriptor_is_high_and_close_on_exec() {
+        let (read, write) = pipe().expect("a pipe");
+        let before = read.as_raw_fd();
+        let high = move_high(read.into());
+        assert!(high.as_raw_fd() > before && high.as_raw_fd() >= 64, "{high:?}");
+        assert_eq!(io::fcntl_getfd(&high), Ok(io::FdFlags::CLOEXEC));
+        io::write(&write, b"x").expect("the pipe still has a reader");
+        assert_eq!(io::read(&high, &mut [0; 1][..]), Ok(1));
+    }
+}

@@ -1,0 +1,26 @@
+//! Memory: segments shared with other processes, address ranges that stay valid for ever, large sparse tables.
+
+mod arena;
+mod plain;
+mod region;
+mod sparse;
+
+pub use arena::AddressArena;
+pub use plain::{CachePadded, Shared, Zeroable};
+pub use region::{RegionOptions, SharedRegion};
+pub use sparse::SparseArray;
+
+/// The size of a page in bytes.
+pub fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+/// `len` rounded up to whole pages; `None` for 0 and on overflow.
+fn whole_pages(len: usize) -> Option<usize> {
+    let page = page_size();
+    if len == 0 {
+        None
+    } else {
+        len.checked_next_multiple_of(page).filter(|len| isize::try_from(*len).is_ok())
+    }
+}

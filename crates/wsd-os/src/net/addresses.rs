@@ -1,0 +1,110 @@
+//! Listing the addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustix::io::Errno;
+
+use crate::netlink::{self, BUFFER, Message, Netlink, ROUTE, attributes, messages, u32_at};
+
+/// An address of an interface of this host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InterfaceAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// How many leading bits name the network.
+    pub prefix_len: u8,
+    /// The number of the interface.
+    pub interface: u32,
+    /// Whether the interface is a loopback one, whatever the address.
+    pub loopback: bool,
+}
+
+/// Flag of a dump: all entries.
+const DUMP: u16 = (libc::NLM_F_ROOT | libc::NLM_F_MATCH) as u16;
+/// Flag of an answer: entries changed while they were listed.
+const INTERRUPTED: u16 = 0x10;
+/// The length of `struct ifinfomsg`.
+const LINK: usize = 16;
+/// The length of `struct ifaddrmsg`.
+const ADDRESS: usize = 8;
+
+/// All IPv4 and IPv6 addresses of this host. Allocates.
+///
+/// # Errors
+///
+/// `EAGAIN` if they change faster than they can be listed; `EMFILE`; `EACCES` or the like in a sandbox.
+pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, Errno> {
+    let mut loopbacks = Vec::new();
+    dump(libc::RTM_GETLINK, LINK, |message| {
+        let (Some(index), Some(flags)) = (u32_at(message.body, 4), u32_at(message.body, 8)) else { return };
+        if flags & libc::IFF_LOOPBACK as u32 != 0 {
+            loopbacks.push(index);
+        }
+    })?;
+    for _ in 0..8 {
+        let mut found = Vec::new();
+        let complete = dump(libc::RTM_GETADDR, ADDRESS, |message| found.extend(read(message, &loopbacks)))?;
+        if complete {
+            return Ok(found);
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// Asks for all entries of a kind and gives each to `each`. False if they changed meanwhile.
+fn dump(kind: u16, header: usize, mut each: impl FnMut(Message<'_>)) -> Result<bool, Errno> {
+    let netlink = Netlink::new(ROUTE, 0)?;
+    // The header says "all families" by its zeros.
+    netlink.request(kind, DUMP, &[0; LINK][..header])?;
+    let mut buffer = vec![0; BUFFER];
+    let mut complete = true;
+    loop {
+        for message in messages(netlink.receive(&mut buffer)?) {
+            complete &= message.flags & INTERRUPTED == 0;
+            match message.end() {
+                Some(end) => return end.map(|()| complete),
+                None => each(message),
+            }
+        }
+    }
+}
+
+/// Reads an RTM_NEWADDR message: `struct ifaddrmsg` and attributes.
+fn read(message: Message<'_>, loopbacks: &[u32]) -> Option<InterfaceAddress> {
+    let (&family, &prefix_len) = (message.body.first()?, message.body.get(1)?);
+    let interface = u32_at(message.body, 4)?;
+    let attribute = |wanted| {
+        let value = attributes(message.body, ADDRESS).find(|(kind, _)| *kind == wanted)?.1;
+        match i32::from(family) {
+            libc::AF_INET => Some(IpAddr::from(Ipv4Addr::from(netlink::number::<4>(value, 0)?))),
+            libc::AF_INET6 => Some(IpAddr::from(Ipv6Addr::from(netlink::number::<16>(value, 0)?))),
+            _ => None,
+        }
+    };
+    // On a point-to-point interface IFA_ADDRESS is the other side; IFA_LOCAL is missing where the two are the same.
+    let address = attribute(libc::IFA_LOCAL).or_else(|| attribute(libc::IFA_ADDRESS))?;
+    Some(InterfaceAddress { address, prefix_len, interface, loopback: loopbacks.contains(&interface) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_listed() {
+        let addresses = interface_addresses().expect("rtnetlink");
+        let home = addresses.iter().find(|entry| entry.address == IpAddr::from(Ipv4Addr::LOCALHOST));
+        let home = home.expect("127.0.0.1 is an address of this host");
+        assert_eq!((home.prefix_len, home.loopback), (8, true));
+        assert_ne!(home.interface, 0);
+        assert!(
+            addresses.iter().all(|entry| entry.prefix_len <= if entry.address.is_ipv4() { 32 } else { 128 })
+        );
+    }
+
+    #[test]
+    fn short_message_is_skipped() {
+        let message = Message { kind: libc::RTM_NEWADDR, flags: 0, body: &[2, 8, 0, 0] };
+        assert_eq!(read(message, &[]), None);
+    }
+}

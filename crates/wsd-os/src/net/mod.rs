@@ -1,0 +1,7 @@
+//! The addresses of this host, in the network namespace of the caller (rtnetlink(7)).
+
+mod addresses;
+mod monitor;
+
+pub use addresses::{InterfaceAddress, interface_addresses};
+pub use monitor::AddressMonitor;

@@ -1,0 +1,92 @@
+//! The options of a socket that our own sending and receiving must respect.
+
+use core::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
+
+use crate::fd::BorrowedFd;
+use crate::sockopt;
+
+/// A direction of a connection, seen from this end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From this end to the peer.
+    Send,
+    /// From the peer to this end.
+    Receive,
+}
+
+/// Whether the open file description is non-blocking (fcntl(2), O_NONBLOCK). It may change at any time, by any process
+/// that has the description.
+///
+/// # Errors
+///
+/// `EBADF`.
+pub fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(fcntl_getfl(fd)?.contains(OFlags::NONBLOCK))
+}
+
+/// `SO_SNDTIMEO` or `SO_RCVTIMEO`: how long a blocking call may take, `None` for no limit (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn timeout(fd: BorrowedFd<'_>, direction: Direction) -> Result<Option<Duration>, Errno> {
+    let name = match direction {
+        Direction::Send => libc::SO_SNDTIMEO,
+        Direction::Receive => libc::SO_RCVTIMEO,
+    };
+    let value: [u8; 16] = sockopt::get(fd, libc::SOL_SOCKET, name)?;
+    let number = |at: usize| value[at..].first_chunk().map_or(0, |bytes| i64::from_ne_bytes(*bytes));
+    let (seconds, micros) = (number(0).max(0) as u64, number(8).clamp(0, 999_999) as u32);
+    let limit = Duration::new(seconds, micros * 1000);
+    Ok((!limit.is_zero()).then_some(limit))
+}
+
+/// `SO_LINGER`: how long close waits for unsent data, `None` if it is off. Zero: close resets the connection (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn linger(fd: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
+    let value: [u8; 8] = sockopt::get(fd, libc::SOL_SOCKET, libc::SO_LINGER)?;
+    let number = |at: usize| value[at..].first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+    Ok((number(0) != 0).then(|| Duration::from_secs(number(4).max(0) as u64)))
+}
+
+/// `SO_OOBINLINE`: whether urgent data is in the normal stream (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn out_of_band_inline(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    sockopt::get_int(fd, libc::SOL_SOCKET, libc::SO_OOBINLINE).map(|on| on != 0)
+}
+
+/// `SO_RCVLOWAT`: how many bytes make the socket readable, at least 1 (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn receive_low_water(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    sockopt::get_int(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT).map(|bytes| bytes.max(1) as usize)
+}
+
+/// `SO_SNDBUF` in bytes, as the kernel has it: twice what a program set (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn send_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    sockopt::get_int(fd, libc::SOL_SOCKET, libc::SO_SNDBUF).map(|bytes| bytes.max(0) as usize)
+}
+
+/// `SO_RCVBUF` in bytes, as the kernel has it: twice what a program set (socket(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn receive_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    sockopt::get_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).map(|bytes| bytes.max(0) as usize)
+}
