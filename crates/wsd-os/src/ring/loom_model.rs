@@ -6,8 +6,8 @@
 //! other side's last one, so a missing release or acquire shows as well.
 
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
-use loom::thread::{self, Thread};
+use loom::sync::{Arc, Notify};
+use loom::thread;
 
 use super::{ConsumerState, ProducerState, Ring};
 use crate::atomic::{AtomicU32, Ordering::Acquire};
@@ -25,6 +25,9 @@ struct Pair {
     producer: ProducerState,
     consumer: ConsumerState,
     cells: [UnsafeCell<u8>; 2],
+    /// Stand for the futexes on the wait words.
+    data: Notify,
+    space: Notify,
     memory: *mut Memory,
 }
 
@@ -41,7 +44,7 @@ impl Pair {
         let ring = unsafe { Ring::from_raw(memory.cast(), Ring::BYTES) }.expect("as asserted");
         let (producer, consumer) = (ProducerState::default(), ConsumerState::default());
         let cells = [UnsafeCell::new(0), UnsafeCell::new(0)];
-        Arc::new(Pair { ring, producer, consumer, cells, memory })
+        Arc::new(Pair { ring, producer, consumer, cells, data: Notify::new(), space: Notify::new(), memory })
     }
 }
 
@@ -53,33 +56,33 @@ impl Drop for Pair {
 }
 
 /// Sleeps like a thread on a futex: until the bit is taken.
-fn sleep(word: &AtomicU32) {
+fn sleep(word: &AtomicU32, futex: &Notify) {
     while word.load(Acquire) & 1 != 0 {
-        thread::park();
+        futex.wait();
     }
 }
 
-fn send(p: &Pair, reader: &Thread, bytes: &[u8]) {
+fn send(p: &Pair, bytes: &[u8]) {
     for byte in bytes {
         while p.ring.writable(&p.producer).expect("honest") == 0 {
             if p.ring.arm_space_wait(&p.producer, 1) {
-                sleep(p.ring.space_wait_word());
+                sleep(p.ring.space_wait_word(), &p.space);
             }
         }
         // SAFETY: there is room, so this byte's cell is ours.
         p.cells[p.producer.tail() as usize & 1].with_mut(|cell| unsafe { *cell = *byte });
         assert_eq!(p.ring.write(&p.producer, &[*byte]), Ok(1));
         if p.ring.take_data_wait() != 0 {
-            reader.unpark();
+            p.data.notify();
         }
     }
 }
 
-fn receive(p: &Pair, writer: &Thread, bytes: &[u8]) {
+fn receive(p: &Pair, bytes: &[u8]) {
     for expected in bytes {
         while p.ring.readable(&p.consumer).expect("honest") == 0 {
             if p.ring.arm_data_wait(&p.consumer, 1) {
-                sleep(p.ring.data_wait_word());
+                sleep(p.ring.data_wait_word(), &p.data);
             }
         }
         // SAFETY: the byte is there, so its cell is ours.
@@ -89,7 +92,7 @@ fn receive(p: &Pair, writer: &Thread, bytes: &[u8]) {
         assert_eq!(p.ring.read(&p.consumer, &mut byte), Ok(1));
         assert_eq!(byte[0], *expected);
         if p.ring.take_space_wait() != 0 {
-            writer.unpark();
+            p.space.notify();
         }
     }
 }
@@ -106,12 +109,11 @@ fn sleeping_reader_is_woken() {
         let p = Pair::new();
         p.ring.begin(&p.producer, 0);
         assert_eq!(p.ring.accept_begin(&p.consumer, 0), Ok(true));
-        let writer = thread::current();
         let reader = {
             let p = p.clone();
-            thread::spawn(move || receive(&p, &writer, &[1, 2]))
+            thread::spawn(move || receive(&p, &[1, 2]))
         };
-        send(&p, reader.thread(), &[1, 2]);
+        send(&p, &[1, 2]);
         reader.join().expect("no panic");
     });
 }
@@ -123,7 +125,6 @@ fn sleeping_writer_is_woken() {
         p.ring.begin(&p.producer, 0);
         assert_eq!(p.ring.accept_begin(&p.consumer, 0), Ok(true));
         assert_eq!(p.ring.write(&p.producer, &[1, 2]), Ok(2));
-        let writer = thread::current();
         let reader = {
             let p = p.clone();
             // The cells of the two bytes are written here, before the other thread begins.
@@ -131,9 +132,9 @@ fn sleeping_writer_is_woken() {
                 // SAFETY: nobody else is running.
                 cell.with_mut(|cell| unsafe { *cell = byte });
             }
-            thread::spawn(move || receive(&p, &writer, &[1, 2, 3]))
+            thread::spawn(move || receive(&p, &[1, 2, 3]))
         };
-        send(&p, reader.thread(), &[3]);
+        send(&p, &[3]);
         reader.join().expect("no panic");
     });
 }
@@ -144,24 +145,27 @@ fn begin_and_end_wake_the_reader() {
         let p = Pair::new();
         let writer = {
             let p = p.clone();
-            let reader = thread::current();
             thread::spawn(move || {
                 p.ring.begin(&p.producer, 5);
                 if p.ring.take_data_wait() != 0 {
-                    reader.unpark();
+                    p.data.notify();
                 }
                 assert_eq!(p.ring.write(&p.producer, &[9]), Ok(1));
                 p.ring.set_fin(&p.producer);
                 if p.ring.take_data_wait() != 0 {
-                    reader.unpark();
+                    p.data.notify();
                 }
             })
         };
         let mut byte = [0];
         while p.ring.accept_begin(&p.consumer, 5) == Ok(false) || p.ring.at_fin(&p.consumer) == Ok(false) {
+            if let (true, Some(fin)) = (p.consumer.begun(), p.ring.writer_control().fin) {
+                // Who sees the end sees all bytes before it.
+                assert_eq!(p.ring.readable(&p.consumer), Ok((fin - p.consumer.head()) as usize));
+            }
             p.ring.read(&p.consumer, &mut byte).expect("honest");
             if p.ring.at_fin(&p.consumer) == Ok(false) && p.ring.arm_data_wait(&p.consumer, 1) {
-                sleep(p.ring.data_wait_word());
+                sleep(p.ring.data_wait_word(), &p.data);
             }
         }
         assert_eq!(byte, [9]);
