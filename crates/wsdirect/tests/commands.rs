@@ -86,7 +86,7 @@ fn nothing_outlives_a_killed_bench() {
     bench.kill().expect("killed");
     bench.wait().expect("waited for");
     let deadline = Instant::now() + Duration::from_secs(5);
-    while family.iter().any(|pid| runs(pid)) {
+    while family.iter().any(runs) {
         assert!(Instant::now() < deadline, "processes {family:?} are left");
         thread::sleep(Duration::from_millis(10));
     }

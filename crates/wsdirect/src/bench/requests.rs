@@ -50,7 +50,7 @@ impl Set {
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, Token(self.lanes.len()), Interest::READABLE)?;
         // One byte more than a message: a short read then tells that there is nothing left (epoll(7), edge-triggered).
-        self.lanes.push(Lane { stream, message: vec![0; self.size + 1], filled: 0, number: 0 });
+        self.lanes.push(Lane { stream, message: vec![0; self.size + 1], filled: 0, number: 0, ended: false });
         Ok(())
     }
 
@@ -80,11 +80,13 @@ struct Lane {
     filled: usize,
     /// Of the last request sent.
     number: u64,
+    ended: bool,
 }
 
 enum Received {
     Part,
     Whole,
+    /// Told once, though one end may come with several events.
     End,
 }
 
@@ -95,8 +97,14 @@ impl Lane {
 
     /// After one event.
     fn receive(&mut self) -> io::Result<Received> {
+        if self.ended {
+            return Ok(Received::Part);
+        }
         match self.stream.read(&mut self.message[self.filled..]) {
-            Ok(0) if self.filled == 0 => return Ok(Received::End),
+            Ok(0) if self.filled == 0 => {
+                self.ended = true;
+                return Ok(Received::End);
+            }
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => self.filled += length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Part),
@@ -213,5 +221,17 @@ mod tests {
         assert!(rate <= sent as f64 / 0.05 && rate >= sent as f64 / start.elapsed().as_secs_f64());
         drop(client);
         server.join().expect("no panic").expect("ends with its clients");
+    }
+
+    #[test]
+    fn an_end_is_told_once() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let mut set = Set::new(1, 64).expect("a set");
+        set.add(listener.accept().expect("accepted").0).expect("added");
+        drop(client);
+        set.wait(Some(Duration::from_secs(5)), |_| Ok(())).expect("an event");
+        assert!(matches!(set.lanes[0].receive(), Ok(Received::End)));
+        assert!(matches!(set.lanes[0].receive(), Ok(Received::Part)));
     }
 }
