@@ -34,7 +34,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<bool, Error> {
     let progress = Progress::new();
     for (index, workload) in chosen.iter().enumerate() {
         progress.say(&format!("{}/{} {} ...", index + 1, chosen.len(), workload.name));
-        match measure(workload, &plan) {
+        match measure(workload, &plan, &mut report) {
             Ok(rounds) => report.add(workload, &rounds),
             Err(problem) => report.fail(workload, problem),
         }
@@ -61,10 +61,13 @@ impl Plan {
 type Rounds = Vec<[Vec<f64>; 2]>;
 
 /// Both pairs of processes live all the time and take turns, so that whatever disturbs the machine disturbs both.
-fn measure(workload: &Workload, plan: &Plan) -> Result<Rounds, Problem> {
+fn measure(workload: &Workload, plan: &Plan, report: &mut Report) -> Result<Rounds, Problem> {
     let mut pairs = Vec::with_capacity(Mode::BOTH.len());
     for mode in Mode::BOTH {
         pairs.push(Pair::start(workload, mode).map_err(|error| Problem::new(mode, error))?);
+    }
+    if pairs.iter().any(|pair| pair.unseen) {
+        report.promotion_unseen();
     }
     let [tcp, wsdirect] = pairs.as_mut_slice() else { unreachable!("one pair for each of two modes") };
     let mut rounds = Rounds::new();

@@ -15,7 +15,7 @@ use crate::run::LibraryError;
 
 /// More than any order takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often more traffic is sent to have the connections promoted.
+/// How often traffic is sent to have the connections promoted.
 const WARMINGS: usize = 6;
 
 pub(crate) struct Pair {
@@ -23,6 +23,8 @@ pub(crate) struct Pair {
     kind: Kind,
     server: Peer,
     client: Peer,
+    /// Nobody could see whether the connections are promoted.
+    pub(crate) unseen: bool,
 }
 
 impl Pair {
@@ -39,7 +41,7 @@ impl Pair {
             Answer::Connected => {}
             other => return Err(client.unexpected(&other)),
         }
-        let mut pair = Self { mode, kind: workload.kind, server, client };
+        let mut pair = Self { mode, kind: workload.kind, server, client, unseen: false };
         pair.warm()?;
         Ok(pair)
     }
@@ -57,43 +59,44 @@ impl Pair {
         if self.kind == Kind::Connect { Ok(()) } else { self.server.end() }
     }
 
+    /// Until all connections are promoted, if that is expected and can be seen.
     fn warm(&mut self) -> Result<(), Error> {
-        self.client.order(Order::Warm)?;
-        if self.mode == Mode::Tcp || self.kind.connections() == 0 {
-            return Ok(());
-        }
-        let mut missing = self.unpromoted();
-        for _ in 0..WARMINGS {
-            match &missing {
-                Err(list::Unavailable { .. }) => return Ok(()),
-                Ok(None) => return Ok(()),
-                Ok(Some(_)) => self.client.order(Order::Warm)?,
-            };
-            missing = self.unpromoted();
-        }
-        match missing {
-            Ok(Some(what)) => Err(Error::NotPromoted(what)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is still on TCP, in words.
-    fn unpromoted(&self) -> Result<Option<String>, list::Unavailable> {
         let pids = [self.server.process.id(), self.client.process.id()];
-        let all = list::connections()?;
-        let ours: Vec<&Connection> = all.iter().filter(|c| pids.contains(&c.pid)).collect();
         let expected = 2 * self.kind.connections();
-        let promoted = ours.iter().filter(|c| c.promoted()).count();
-        if promoted >= expected {
-            return Ok(None);
+        let mut missing = None;
+        for _ in 0..WARMINGS {
+            self.client.order(Order::Warm)?;
+            if self.mode == Mode::Tcp || expected == 0 {
+                return Ok(());
+            }
+            let Ok(mut seen) = list::connections() else {
+                self.unseen = true;
+                return Ok(());
+            };
+            seen.retain(|connection| pids.contains(&connection.pid));
+            missing = unpromoted(&seen, expected);
+            if missing.is_none() {
+                return Ok(());
+            }
         }
-        let example = ours.iter().find(|c| !c.promoted()).map(|c| {
-            let reason = c.reason.as_deref().unwrap_or("no reason given");
-            format!("; {} fd {}: {} -> {} is on {} ({reason})", c.pid, c.fd, c.local, c.peer, c.path)
-        });
-        let example = example.unwrap_or_else(|| format!("; {} ends are listed", ours.len()));
-        Ok(Some(format!("{promoted} of {expected} connection ends{example}")))
+        missing.map_or(Ok(()), |what| Err(Error::NotPromoted(what)))
     }
+}
+
+/// What is still on TCP, in words.
+fn unpromoted(seen: &[Connection], expected: usize) -> Option<String> {
+    let promoted = seen.iter().filter(|c| c.promoted()).count();
+    if promoted >= expected {
+        return None;
+    }
+    let example = match seen.iter().find(|c| !c.promoted()) {
+        Some(c) => {
+            let reason = c.reason.as_deref().unwrap_or("no reason given");
+            format!("{} fd {}: {} -> {} is on {} ({reason})", c.pid, c.fd, c.local, c.peer, c.path)
+        }
+        None => format!("{} are listed at all", seen.len()),
+    };
+    Some(format!("{promoted} of {expected} connection ends; {example}"))
 }
 
 /// One of the two processes.
@@ -204,4 +207,35 @@ pub(crate) enum Error {
     Stuck(&'static str),
     #[error("not promoted: {0}")]
     NotPromoted(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(path: &str, reason: Option<&str>) -> Connection {
+        Connection {
+            pid: 12,
+            comm: "wsdirect".into(),
+            fd: 7,
+            local: "127.0.0.1:1".into(),
+            peer: "127.0.0.1:2".into(),
+            path: path.into(),
+            reason: reason.map(str::to_owned),
+            san_bytes_sent: 0,
+            san_bytes_received: 0,
+            tcp_bytes_sent: 0,
+            tcp_bytes_received: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_not_promoted_is_named() {
+        assert_eq!(unpromoted(&[end("shm", None), end("shm", None)], 2), None);
+        let half = unpromoted(&[end("shm", None), end("tcp", Some("NoProof"))], 2);
+        let text = "1 of 2 connection ends; 12 fd 7: 127.0.0.1:1 -> 127.0.0.1:2 is on tcp (NoProof)";
+        assert_eq!(half.as_deref(), Some(text));
+        let none = unpromoted(&[], 2);
+        assert_eq!(none.as_deref(), Some("0 of 2 connection ends; 0 are listed at all"));
+    }
 }

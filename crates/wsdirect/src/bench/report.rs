@@ -16,6 +16,8 @@ pub(crate) struct Report {
     rounds: usize,
     /// The processors of server and client; none if there is only one.
     cpus: Option<[usize; 2]>,
+    /// Whether the connections under the switch were seen to be promoted.
+    promotion_checked: bool,
     results: Vec<Measured>,
     problems: Vec<Named>,
 }
@@ -55,7 +57,15 @@ impl Problem {
 impl Report {
     pub(crate) fn new(quick: bool, rounds: usize) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        Self { version, quick, rounds, cpus: cpu::two(), results: Vec::new(), problems: Vec::new() }
+        Self {
+            version,
+            quick,
+            rounds,
+            cpus: cpu::two(),
+            promotion_checked: true,
+            results: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, workload: &Workload, rounds: &Rounds) {
@@ -68,6 +78,10 @@ impl Report {
 
     pub(crate) fn fail(&mut self, workload: &Workload, problem: Problem) {
         self.problems.push(Named { workload: workload.name, problem });
+    }
+
+    pub(crate) fn promotion_unseen(&mut self) {
+        self.promotion_checked = false;
     }
 
     pub(crate) fn complete(&self) -> bool {
@@ -97,6 +111,10 @@ impl Report {
             &format!("Medians of {} alternating rounds; a ratio above 1: the switch is better.", self.rounds);
         if self.cpus.is_none() {
             text += "\nOnly one processor: server and client took turns on it.";
+        }
+        if !self.promotion_checked {
+            text += "\nWhether connections left TCP could not be seen (see `wsdirect list`): \
+                     ratios near 1 may compare TCP with TCP.";
         }
         for Named { workload, problem } in &self.problems {
             text += &format!("\nNot measured: {workload} ({}): {}", problem.mode, problem.message);
