@@ -54,7 +54,8 @@ pub enum Event<'a> {
         /// H as it was frozen.
         at: u64,
     },
-    /// The peer will not use the consent it got for the receive direction.
+    /// The peer will not use the consent it got for the receive direction. With mapping: if the ring's `start` is
+    /// published all the same, the peer has broken the protocol.
     Declined,
     /// Bytes of the receive direction.
     Data {

@@ -143,6 +143,11 @@ impl Session {
         self.phase == Phase::Failed
     }
 
+    /// Whether one of both programs has aborted the connection.
+    pub fn is_reset(&self) -> bool {
+        self.said.reset || self.heard.reset
+    }
+
     /// Whether both sides have said `Bye` and nothing is left to send: the companion may be closed (SW-161).
     pub fn is_finished(&self) -> bool {
         self.said.bye && self.heard.bye && self.outbox.is_empty()
