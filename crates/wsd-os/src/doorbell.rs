@@ -161,6 +161,25 @@ pub struct Eventfd {
     fd: OwnedFd,
 }
 
+/// A new event for in-process wake-ups, as a bare descriptor: for tables that outlive any owner.
+///
+/// # Errors
+///
+/// `EMFILE`, `ENFILE` (eventfd(2)).
+pub fn event() -> Result<OwnedFd, Errno> {
+    Eventfd::new().map(|event| event.fd)
+}
+
+/// Rings an event made by [`event`].
+pub fn signal(event: BorrowedFd<'_>) {
+    while rustix::io::write(event, &1_u64.to_ne_bytes()) == Err(Errno::INTR) {}
+}
+
+/// Silences an event made by [`event`].
+pub fn clear(event: BorrowedFd<'_>) {
+    let _ = rustix::io::read(event, &mut [0u8; 8][..]);
+}
+
 impl Eventfd {
     /// A new one, not rung: non-blocking, close-on-exec, at a high descriptor number.
     ///

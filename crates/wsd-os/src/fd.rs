@@ -83,6 +83,15 @@ impl fmt::Debug for OwnedFd {
     }
 }
 
+/// The program's own descriptor, for one call on the program's behalf: whatever the number stands for then, the kernel
+/// answers as it would have answered the program.
+pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
+    // -1 is the one number that the type forbids; no descriptor can have this one either.
+    let number = if number < 0 { RawFd::MAX } else { number };
+    // SAFETY: not -1. That the descriptor may be closed or reused meanwhile is the program's race, as in its own calls.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
 /// The highest number at which hidden descriptors start. The kernel's table of descriptors, which every fork copies,
 /// is as long as the highest number in use, so numbers near a limit of a million would make forks slow.
 const HIGHEST_START: u64 = 4096 - 256;

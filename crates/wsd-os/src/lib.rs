@@ -24,6 +24,8 @@ pub mod ring;
 pub use rustix::io::Errno;
 
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod bell;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod clock;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod diag;
@@ -48,6 +50,8 @@ pub mod poll;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod random;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod raw;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod signal;
@@ -55,5 +59,7 @@ pub mod signal;
 mod sockopt;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod tcp;
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod testing;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod thread;

@@ -3,11 +3,13 @@
 mod arena;
 mod plain;
 mod region;
+mod slots;
 mod sparse;
 
 pub use arena::AddressArena;
 pub use plain::{CachePadded, Shared, Zeroable};
 pub use region::{RegionOptions, SharedRegion};
+pub use slots::{FdSlot, SharedSlot};
 pub use sparse::SparseArray;
 
 /// The size of a page in bytes.
@@ -24,3 +26,6 @@ fn whole_pages(len: usize) -> Option<usize> {
         len.checked_next_multiple_of(page).filter(|len| isize::try_from(*len).is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

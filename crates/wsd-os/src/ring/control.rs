@@ -119,6 +119,20 @@ impl Ring {
         st.seen_closed.store(seen.closed.into(), Relaxed);
     }
 
+    /// Writer: whether the reader has moved since its cursor was last read, for spinning: one load of shared memory, and no
+    /// order with anything else. May be called without the lock.
+    #[inline]
+    pub fn space_hint(&self, st: &ProducerState) -> bool {
+        self.header().head.head.load(Relaxed) > st.known_head()
+    }
+
+    /// Writer: room that makes a poll for writing answer "ready": an eighth of the area in use, so that writers are not
+    /// woken for crumbs.
+    #[inline]
+    pub fn low_water(&self, st: &ProducerState) -> usize {
+        super::layout::Area::of(st.level()).bytes / 8
+    }
+
     /// Reader: whether there is anything that was neither read nor noted. Ordered by the caller's fence.
     #[inline]
     pub(super) fn data_news(&self, st: &ConsumerState) -> bool {

@@ -40,6 +40,7 @@ mod control;
 mod copy;
 mod layout;
 mod producer;
+mod slot;
 mod state;
 mod violation;
 mod wait;
@@ -56,6 +57,7 @@ pub use control::{ReaderControl, WriterControl};
 pub use copy::Span;
 pub use layout::{AREA_BYTES, LEVELS};
 pub use producer::Staging;
+pub use slot::RingSlot;
 pub use state::{ConsumerState, ProducerState};
 pub use violation::Violation;
 

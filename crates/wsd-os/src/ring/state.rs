@@ -58,7 +58,37 @@ pub struct ConsumerState {
     pub(super) seen_end: AtomicU64,
 }
 
+#[cfg(not(loom))]
+// SAFETY: atomic integers only, in a fixed layout.
+unsafe impl crate::memory::Zeroable for ProducerState {}
+#[cfg(not(loom))]
+// SAFETY: as above; nonsense in it leads to nonsense, never out of the ring's memory.
+unsafe impl crate::memory::Shared for ProducerState {}
+#[cfg(not(loom))]
+// SAFETY: atomic integers only, in a fixed layout.
+unsafe impl crate::memory::Zeroable for ConsumerState {}
+#[cfg(not(loom))]
+// SAFETY: as above.
+unsafe impl crate::memory::Shared for ConsumerState {}
+
 impl ProducerState {
+    /// Back to a ring that has not begun.
+    pub fn clear(&self) {
+        for word in [
+            &self.tail,
+            &self.limit,
+            &self.cached_head,
+            &self.area_start[0],
+            &self.area_start[1],
+            &self.seen_frozen,
+            &self.begun,
+        ] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.level.store(0, Ordering::Relaxed);
+        self.seen_closed.store(0, Ordering::Relaxed);
+    }
+
     /// Offset after the last byte written: where the next one goes.
     #[inline]
     pub fn tail(&self) -> u64 {
@@ -95,6 +125,23 @@ impl ProducerState {
 }
 
 impl ConsumerState {
+    /// Back to a ring that has not begun.
+    pub fn clear(&self) {
+        for word in [
+            &self.head,
+            &self.limit,
+            &self.looked_at,
+            &self.seen_start,
+            &self.seen_fin,
+            &self.seen_urgent,
+            &self.seen_end,
+        ] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.level.store(0, Ordering::Relaxed);
+        self.seen_reset.store(0, Ordering::Relaxed);
+    }
+
     /// Offset of the next byte to read.
     #[inline]
     pub fn head(&self) -> u64 {

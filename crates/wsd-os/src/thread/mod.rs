@@ -90,6 +90,13 @@ fn refresh(me: &Identity) {
     }
 }
 
+/// Sends `SIGPIPE` to the calling thread, as the kernel does to a writer on a closed connection (send(2)).
+pub fn raise_sigpipe() {
+    let arguments = [pid() as usize, tid() as usize, libc::SIGPIPE as usize, 0, 0, 0];
+    // SAFETY: tgkill takes numbers only.
+    let _ = unsafe { crate::raw::syscall(libc::SYS_tgkill, arguments) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
