@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A running program.
@@ -21,7 +20,7 @@ pub struct Process {
     errors: PathBuf,
     to: Option<ChildStdin>,
     from: Option<BufReader<ChildStdout>>,
-    watched: Arc<Mutex<Vec<i32>>>,
+    _group: cleanup::Group,
 }
 
 impl Process {
@@ -58,11 +57,9 @@ impl Process {
         // SAFETY: between fork and exec only async-signal-safe functions run.
         unsafe { command.pre_exec(die_with_parent) };
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let group = group_of(&child);
-        cleanup::remember(group);
-        watchdog.watch(group);
+        let group = watchdog.watch(number_of(&child));
         let (to, from) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        Self { child, name, stop: program.stop, output, errors, to, from, watched: watchdog.groups() }
+        Self { child, name, stop: program.stop, output, errors, to, from, _group: group }
     }
 
     /// Its process id.
@@ -74,7 +71,7 @@ impl Process {
     /// Send it a signal, and nobody else.
     pub fn signal(&self, signal: libc::c_int) {
         // SAFETY: kill takes two numbers; the child is not yet waited for, so that the number is its own.
-        let sent = unsafe { libc::kill(group_of(&self.child), signal) };
+        let sent = unsafe { libc::kill(number_of(&self.child), signal) };
         assert_eq!(sent, 0, "{} has ended already", self.name);
     }
 
@@ -172,11 +169,6 @@ impl Drop for Process {
         if ended.is_none() {
             end(&mut self.child, self.stop);
         }
-        let group = group_of(&self.child);
-        // SAFETY: kill takes two numbers; the group is ours, or empty and then nobody is hit.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
-        cleanup::forget(group);
-        cleanup::Watchdog::unwatch(&self.watched, group);
     }
 }
 
@@ -184,7 +176,7 @@ impl Drop for Process {
 fn end(child: &mut Child, stop: libc::c_int) {
     let mut family = descendants(child.id());
     // SAFETY: kill takes two numbers; the child is not yet waited for.
-    unsafe { libc::kill(group_of(child), stop) };
+    unsafe { libc::kill(number_of(child), stop) };
     let begin = Instant::now();
     while stop != libc::SIGKILL && begin.elapsed() < Duration::from_secs(5) {
         if child.try_wait().ok().flatten().is_some() {
@@ -242,7 +234,7 @@ pub(crate) fn stat_field(pid: u32, after_state: usize) -> Option<u64> {
     fields.split_whitespace().nth(after_state)?.parse().ok()
 }
 
-fn group_of(child: &Child) -> i32 {
+fn number_of(child: &Child) -> i32 {
     i32::try_from(child.id()).expect("process ids are small")
 }
 

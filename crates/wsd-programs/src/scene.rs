@@ -18,8 +18,8 @@ pub struct Scene {
     sides: Sides,
     wsdirect: PathBuf,
     ports: RefCell<Vec<Port>>,
-    watchdog: Watchdog,
     folder: tempfile::TempDir,
+    watchdog: Watchdog,
 }
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         let wsdirect = if plain_only() { PathBuf::new() } else { for_all_users(&wsdirect(), folder.path()) };
         let limit =
             std::env::var("WSD_PROGRAMS_LIMIT").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
-        let watchdog = Watchdog::new(Duration::from_secs(limit));
+        let watchdog = Watchdog::new(folder.path(), Duration::from_secs(limit));
         Self { sides, wsdirect, ports: RefCell::default(), watchdog, folder }
     }
 
