@@ -1,0 +1,48 @@
+//! Forks that the handlers registered with `pthread_atfork` do not see, and what follows forks that they do.
+//!
+//! `vfork` cannot be replaced: its child goes on in the caller's frame. The switch recognises such a child by its process
+//! number. A fork by the raw system call is recognised in the same way.
+
+use std::ffi::c_int;
+
+use libc::{SIGCHLD, STDERR_FILENO, STDIN_FILENO, pid_t};
+use rustix::io::Errno;
+
+use crate::real::NEXT;
+use crate::sys::{raw, returned_int};
+use crate::{errno, notice};
+
+/// # Safety
+/// As _Fork(3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn _Fork() -> pid_t {
+    notice::before_fork();
+    let child = match NEXT._Fork.force(c"_Fork") {
+        // SAFETY: the program's call, unchanged.
+        Some(next) => unsafe { next() },
+        // SAFETY: what _Fork does.
+        None => returned_int(unsafe { raw!(SYS_clone, SIGCHLD, 0, 0, 0, 0) }),
+    };
+    match child {
+        0 => notice::after_fork_in_child(),
+        _ => notice::after_fork_in_parent(),
+    }
+    child
+}
+
+/// # Safety
+/// None needed: as daemon(3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn daemon(stay: c_int, keep: c_int) -> c_int {
+    let Some(next) = NEXT.daemon.force(c"daemon") else {
+        return errno::returned_int(Err(Errno::NOSYS));
+    };
+    // SAFETY: the program's call, unchanged.
+    let result = unsafe { next(stay, keep) };
+    if result == 0 && keep == 0 {
+        for fd in STDIN_FILENO..=STDERR_FILENO {
+            notice::reused(fd);
+        }
+    }
+    result
+}
