@@ -48,6 +48,10 @@ mod netlink;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod poll;
 #[cfg(all(target_os = "linux", not(loom)))]
+mod prepare;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use prepare::prepare;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod random;

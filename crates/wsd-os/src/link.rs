@@ -222,3 +222,6 @@ fn take_fds(control: &mut RecvAncillaryBuffer<'_>) -> ([Option<OwnedFd>; MAX_FDS
     }
     (fds, count)
 }
+
+#[cfg(test)]
+mod tests;

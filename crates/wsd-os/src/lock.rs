@@ -9,6 +9,7 @@
 //! use the lock.
 
 use core::marker::PhantomData;
+use core::time::Duration;
 
 use rustix::io::Errno;
 
@@ -56,7 +57,6 @@ impl<'a> Acquired<'a> {
 #[derive(Debug)]
 pub struct FamilyGuard<'a> {
     lock: &'a FamilyLock,
-    tid: u32,
     /// Dropped after the lock is released: deferred handlers run then.
     _critical: Critical,
     _not_send: PhantomData<*const ()>,
@@ -64,6 +64,9 @@ pub struct FamilyGuard<'a> {
 
 /// How often a locker looks again before it sleeps in the kernel: critical sections are some hundred nanoseconds.
 const SPINS: u32 = 100;
+
+/// How often a locker asks again while the kernel passes the lock on from a dead owner: some seconds.
+const PATIENCE: u32 = 5_000;
 
 impl FamilyLock {
     /// A free lock.
@@ -75,7 +78,7 @@ impl FamilyLock {
     ///
     /// # Errors
     ///
-    /// `EDEADLK` if this thread holds it already; `ENOSYS` or `EPERM` where the kernel or a sandbox offers no
+    /// `EDEADLK` if this thread holds it already; `EINVAL` if the word was overwritten with nonsense; `ENOSYS` or `EPERM` where the kernel or a sandbox offers no
     /// `FUTEX_LOCK_PI` and the lock is contended; `ENOMEM`.
     #[inline]
     pub fn lock(&self) -> Result<Acquired<'_>, Errno> {
@@ -106,7 +109,7 @@ impl FamilyLock {
             Err(_) => slow(self, tid)?,
         };
         thread::lock_acquired();
-        let guard = FamilyGuard { lock: self, tid, _critical: critical, _not_send: PhantomData };
+        let guard = FamilyGuard { lock: self, _critical: critical, _not_send: PhantomData };
         Ok(if died { Acquired::OwnerDied(guard) } else { Acquired::Clean(guard) })
     }
 
@@ -126,15 +129,17 @@ impl FamilyLock {
                 _ => pause(),
             }
         }
-        self.ask_kernel(tid, futex::lock_pi)
+        self.ask_kernel(tid, true)
     }
 
     #[cold]
     fn try_lock_slow(&self, tid: u32) -> Result<bool, Errno> {
-        self.ask_kernel(tid, futex::try_lock_pi)
+        self.ask_kernel(tid, false)
     }
 
-    fn ask_kernel(&self, tid: u32, operation: fn(&AtomicU32) -> Result<(), Errno>) -> Result<bool, Errno> {
+    /// Asks the kernel for the lock until it gives an answer that means something.
+    fn ask_kernel(&self, tid: u32, wait: bool) -> Result<bool, Errno> {
+        let mut passing_on = 0;
         loop {
             let seen = self.word.load(Ordering::Relaxed);
             if seen & libc::FUTEX_TID_MASK == tid {
@@ -144,22 +149,23 @@ impl FamilyLock {
                 }
                 return Err(Errno::DEADLK);
             }
-            match operation(&self.word) {
+            match if wait { futex::lock_pi(&self.word) } else { futex::try_lock_pi(&self.word) } {
                 Ok(()) => return Ok(self.clear_owner_died()),
-                // The owner is exiting, or the word changed meanwhile (or, for a try, the lock is held).
-                Err(Errno::AGAIN) => {
-                    let now = self.word.load(Ordering::Relaxed);
-                    if operation as usize == futex::try_lock_pi as *const () as usize && now != 0 {
-                        return Err(Errno::AGAIN);
-                    }
-                }
-                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if !wait => return Err(Errno::AGAIN),
+                // The word changed meanwhile, or the owner is just exiting.
+                Err(Errno::AGAIN | Errno::INTR) => {}
                 // No such thread, or the number now belongs to a thread of the kernel: the owner is dead, and nobody
                 // sleeps for the lock, or the kernel would have passed it on. One locker wins.
                 Err(Errno::SRCH | Errno::PERM) if seen & libc::FUTEX_TID_MASK != 0 => {
                     if self.take_over(seen, tid) {
                         return Ok(true);
                     }
+                }
+                // The kernel is passing the lock on from a dead owner to a sleeper that has not run yet: until then the
+                // word contradicts what the kernel knows. If it does so for seconds, the word was destroyed.
+                Err(Errno::INVAL) if passing_on < PATIENCE => {
+                    passing_on += 1;
+                    pass_time(passing_on);
                 }
                 Err(error) => return Err(error),
             }
@@ -179,6 +185,15 @@ impl FamilyLock {
     }
 }
 
+/// Lets others run, the longer the more often it was tried.
+fn pass_time(tries: u32) {
+    if tries < 50 {
+        thread::yield_now();
+    } else {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl FamilyGuard<'_> {
     /// The lock that is held.
     pub fn lock(&self) -> &FamilyLock {
@@ -190,9 +205,13 @@ impl Drop for FamilyGuard<'_> {
     fn drop(&mut self) {
         thread::lock_released();
         let word = &self.lock.word;
-        if word.compare_exchange(self.tid, 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            // Fails only if this thread is not the owner (a guard copied by fork): then there is nothing to release.
+        // Asked again: a guard that was copied by fork must not release its parent's lock.
+        if word.compare_exchange(thread::tid(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
+            // Fails only if this thread is not the owner: then there is nothing to release.
             let _ = futex::unlock_pi(word);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

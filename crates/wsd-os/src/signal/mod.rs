@@ -6,3 +6,6 @@ mod mask;
 
 pub use critical::Critical;
 pub use mask::{Mask, MaskGuard};
+
+#[cfg(test)]
+mod tests;

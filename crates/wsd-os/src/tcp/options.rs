@@ -90,3 +90,21 @@ pub fn send_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
 pub fn receive_buffer(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     sockopt::get_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).map(|bytes| bytes.max(0) as usize)
 }
+
+/// `TCP_CORK`: whether the kernel holds small writes back (tcp(7)).
+///
+/// # Errors
+///
+/// As getsockopt(2).
+pub fn is_corked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    sockopt::get_int(fd, libc::IPPROTO_TCP, libc::TCP_CORK).map(|on| on != 0)
+}
+
+/// Bytes that have arrived and were not received yet (ioctl FIONREAD, tcp(7)).
+///
+/// # Errors
+///
+/// `EINVAL` for a listener.
+pub fn unread(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    rustix::io::ioctl_fionread(fd).map(|bytes| bytes as usize)
+}

@@ -5,10 +5,11 @@ mod spawn;
 
 use core::cell::Cell;
 use core::ffi::CStr;
+use core::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::raw;
+use crate::{clock, raw};
 
 pub use forked::{after_fork_child, fork_epoch};
 pub use spawn::{DEFAULT_STACK, spawn_hidden};
@@ -48,6 +49,14 @@ pub fn pid() -> u32 {
 /// Lets another thread that is ready run first (sched_yield(2)).
 pub fn yield_now() {
     rustix::thread::sched_yield();
+}
+
+/// Sleeps for about `duration`, less if a signal handler runs (clock_nanosleep(2)).
+pub fn sleep(duration: Duration) {
+    let request = clock::timespec(duration);
+    let arguments = [libc::CLOCK_MONOTONIC as usize, 0, raw::address(&request), 0, 0, 0];
+    // SAFETY: the kernel reads the live `request`; the rest of the time is not asked for.
+    let _ = unsafe { raw::syscall(libc::SYS_clock_nanosleep, arguments) };
 }
 
 /// Names the calling thread, as shown by `ps` and `top`; the kernel keeps the first 15 bytes (prctl(2), PR_SET_NAME).
