@@ -42,10 +42,15 @@ pub(crate) fn run(only: Option<Suite>) -> Result<(), Failure> {
     let mut total = Tally::default();
     let mut outcome = Ok(());
     for suite in chosen {
-        let (tally, ended) = one(suite)?;
+        let (tally, ended) =
+            one(suite).unwrap_or_else(|failure| (Tally { passed: 0, failed: 1 }, Err(failure)));
         total.add(tally);
-        outcome = ended;
-        if outcome.is_err() {
+        if let Err(failure) = ended {
+            if !failure.message.is_empty() {
+                eprintln!("xtask: {}", failure.message);
+            }
+            // The counts are the last line.
+            outcome = Err(Failure { message: String::new(), ..failure });
             break;
         }
     }
