@@ -91,9 +91,8 @@ proptest! {
             perform(&mut world, usize::from(*side), act);
         }
         world.settle();
-        all_arrived(&world);
         for me in [0, 1] {
-            world.write(me, 3000);
+            world.write_all(me, 3000);
             world.finish(me);
         }
         world.settle();

@@ -110,7 +110,14 @@ impl PumpSender {
 
     /// The program has shut down sending with `offset` bytes written (SW-160).
     pub fn finish(&mut self, offset: u64) -> Result<(), PumpError> {
-        if self.end.is_some() || offset < self.sent {
+        let handed_over = match self.large {
+            Some(Large::Offered { offset, total } | Large::Announced { offset, total }) => {
+                offset + u64::from(total)
+            }
+            Some(Large::Writing(progress)) => progress.end(),
+            None => self.sent,
+        };
+        if self.end.is_some() || offset < handed_over {
             return Err(PumpError::OutOfStep("finish"));
         }
         self.end = Some(offset);

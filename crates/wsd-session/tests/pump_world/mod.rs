@@ -3,79 +3,14 @@
 #![allow(missing_docs, unreachable_pub)]
 
 use crate::common::{carry, negotiated, next};
-use std::collections::VecDeque;
-use wsd_session::{
-    Direction, Event, Parameters, Piece, PumpLimits, PumpReceiver, PumpSender, ReceiveStep, SendStep,
-    Session, Supply,
-};
+mod end;
+
+use end::{End, descriptor};
+use wsd_session::{Parameters, Piece, ReceiveStep, SendStep, Session, Supply};
 
 /// The byte at an offset.
 pub fn byte(offset: u64) -> u8 {
     (offset.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
-}
-
-/// A ring: bytes at their offset modulo its length.
-pub struct Ring(pub Vec<u8>);
-
-impl Ring {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn put(&mut self, offset: u64, bytes: &[u8]) {
-        for (at, byte) in (offset..).zip(bytes) {
-            let at = (at % self.len()) as usize;
-            self.0[at] = *byte;
-        }
-    }
-
-    fn get(&self, offset: u64, length: u64) -> Vec<u8> {
-        (offset..offset + length).map(|at| self.0[(at % self.len()) as usize]).collect()
-    }
-
-    /// Bytes from `offset` to the end of the memory.
-    fn contiguous(&self, offset: u64) -> u64 {
-        self.len() - offset % self.len()
-    }
-}
-
-/// What a switch has exposed to its peer: the descriptor is these two numbers.
-type Exposure = Option<(u64, u32)>;
-
-fn descriptor((offset, total): (u64, u32)) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&offset.to_le_bytes());
-    bytes[8..].copy_from_slice(&total.to_le_bytes());
-    bytes
-}
-
-/// One switch.
-pub struct End {
-    pub session: Session,
-    inbox: VecDeque<Vec<u8>>,
-    unposted: u16,
-    /// The program's side of the send direction.
-    pub written: u64,
-    send_ring: Ring,
-    sender: PumpSender,
-    exposed_source: Exposure,
-    writes: VecDeque<Piece>,
-    target: Vec<u8>,
-    rewinding: Option<u64>,
-    /// Bytes that went back to TCP.
-    tcp: VecDeque<u8>,
-    pub demoted: bool,
-    /// The program's side of the receive direction.
-    pub taken: u64,
-    receive_ring: Ring,
-    receiver: PumpReceiver,
-    exposed_target: Exposure,
-    reads: VecDeque<Piece>,
-    source: Vec<u8>,
-    frozen: bool,
-    /// From here on the program reads TCP.
-    from_tcp: bool,
-    pub end: Option<u64>,
 }
 
 /// Sizes of a world.
@@ -169,6 +104,7 @@ impl World {
         if let Some(piece) = end.reads.pop_front() {
             let exposed = peer.exposed_source.expect("nothing is exposed for reading");
             check_exposure(exposed, &end.source, piece);
+            assert!(u64::from(piece.length) <= end.receive_ring.contiguous(piece.offset), "wraps");
             let bytes = peer.send_ring.get(piece.offset, u64::from(piece.length));
             end.receive_ring.put(piece.offset, &bytes);
             end.receiver.read_completed(piece.length).expect("issued");
@@ -177,6 +113,7 @@ impl World {
         if let Some(piece) = end.writes.pop_front() {
             let exposed = peer.exposed_target.expect("nothing is exposed for writing");
             check_exposure(exposed, &end.target, piece);
+            assert!(u64::from(piece.length) <= end.send_ring.contiguous(piece.offset), "wraps");
             let bytes = end.send_ring.get(piece.offset, u64::from(piece.length));
             peer.receive_ring.put(piece.offset, &bytes);
             end.sender.write_completed(piece.length).expect("issued");
@@ -241,6 +178,17 @@ impl World {
         }
     }
 
+    /// The program writes `count` bytes, blocking as write(2) does, while the peer's program reads.
+    pub fn write_all(&mut self, me: usize, count: u64) {
+        let goal = self.ends[me].written + count;
+        while self.ends[me].written < goal {
+            let before = self.ends[me].written;
+            self.write(me, goal - before);
+            assert!(self.ends[me].written > before, "the writer waits for ever");
+            self.settle();
+        }
+    }
+
     fn send_step(&mut self, me: usize) -> bool {
         let end = &mut self.ends[me];
         let offset = end.sender.offset();
@@ -259,11 +207,15 @@ impl World {
                 self.ends[1 - me].inbox.push_back(buffer);
             }
             SendStep::Offer { offset, total } => {
+                assert!(u64::from(total) <= contiguous, "wraps");
                 end.exposed_source = Some((offset, total));
                 end.session.rdma_offer(offset, total, &descriptor((offset, total))).expect("legal");
             }
             SendStep::Announce { offset, total } => end.session.rdma_announce(offset, total).expect("legal"),
-            SendStep::Write(piece) => end.writes.push_back(piece),
+            SendStep::Write(piece) => {
+                assert!(piece.length <= end.max_rdma, "SW-113");
+                end.writes.push_back(piece);
+            }
             SendStep::Written { offset } => end.session.rdma_written(offset).expect("legal"),
             SendStep::Fin { offset } => end.session.fin(offset).expect("legal"),
         }
@@ -281,9 +233,13 @@ impl World {
         let step = end.receiver.plan(room.min(end.receive_ring.contiguous(from)));
         match step {
             ReceiveStep::Wait => return false,
-            ReceiveStep::Read(piece) => end.reads.push_back(piece),
+            ReceiveStep::Read(piece) => {
+                assert!(piece.length <= end.max_rdma, "SW-113");
+                end.reads.push_back(piece);
+            }
             ReceiveStep::ReadDone { offset } => end.session.rdma_read(offset).expect("legal"),
             ReceiveStep::Expose { offset, total } => {
+                assert!(u64::from(total) <= end.receive_ring.contiguous(offset), "wraps");
                 end.exposed_target = Some((offset, total));
                 end.session.rdma_target(offset, total, &descriptor((offset, total))).expect("legal");
             }
@@ -303,82 +259,6 @@ impl World {
         end.session.demoted(at).expect("rewinding");
         end.rewinding = None;
         end.demoted = true;
-    }
-}
-
-impl End {
-    fn new(session: Session, sizes: &Sizes, send: u64, receive: u64) -> Self {
-        let limits = |direction| {
-            let agreed = session.agreement().expect("negotiated").pump_limits(direction);
-            PumpLimits { max_data: sizes.max_data.min(agreed.max_data), ..agreed }
-        };
-        Self {
-            sender: PumpSender::new(send, limits(Direction::Send)),
-            receiver: PumpReceiver::new(receive, sizes.receive_ring as u64, limits(Direction::Receive)),
-            session,
-            inbox: VecDeque::new(),
-            unposted: 0,
-            written: send,
-            send_ring: Ring(vec![0; sizes.send_ring]),
-            exposed_source: None,
-            writes: VecDeque::new(),
-            target: Vec::new(),
-            rewinding: None,
-            tcp: VecDeque::new(),
-            demoted: false,
-            taken: receive,
-            receive_ring: Ring(vec![0; sizes.receive_ring]),
-            exposed_target: None,
-            reads: VecDeque::new(),
-            source: Vec::new(),
-            frozen: false,
-            from_tcp: false,
-            end: None,
-        }
-    }
-
-    fn on_event(&mut self, event: Event<'_>) {
-        match event {
-            Event::Data { offset, bytes } => {
-                self.receiver.on_data(offset, bytes.len()).expect("in order");
-                self.receive_ring.put(offset, bytes);
-            }
-            Event::RdmaOffered { offset, total, descriptor } => {
-                self.receiver.on_offer(offset, total).expect("in order");
-                self.source = descriptor.to_vec();
-            }
-            Event::RdmaAnnounced { offset, total } => {
-                self.receiver.on_announce(offset, total).expect("in order");
-            }
-            Event::RdmaTarget { offset, total, descriptor } => {
-                self.sender.on_target(offset, total).expect("announced");
-                self.target = descriptor.to_vec();
-            }
-            Event::RdmaRead { offset } => {
-                self.sender.on_read(offset).expect("offered");
-                self.exposed_source = None;
-            }
-            Event::RdmaWritten { offset } => {
-                self.receiver.on_written(offset).expect("exposed");
-                self.exposed_target = None;
-            }
-            Event::Window { room, taken } => self.sender.on_window(room, taken).expect("grows"),
-            Event::Frozen { at } => {
-                self.sender.on_frozen(at).expect("between taken and sent");
-                self.exposed_source = None;
-                self.rewinding = Some(at);
-            }
-            Event::Demoted { at } => {
-                assert_eq!(at, self.taken);
-                self.exposed_target = None;
-                self.from_tcp = true;
-            }
-            Event::Fin { offset } => {
-                self.receiver.on_fin(offset).expect("after the last byte");
-                self.end = Some(offset);
-            }
-            other => panic!("unexpected {other:?}"),
-        }
     }
 }
 
