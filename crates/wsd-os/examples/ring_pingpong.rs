@@ -7,11 +7,15 @@ use std::time::Instant;
 
 use wsd_os::ring::{AREA_BYTES, ConsumerState, ProducerState, Ring};
 
+/// Keeps the states of the two sides, which otherwise lie in two processes, well apart.
+#[repr(align(256))]
+struct Apart<T>(T);
+
 /// A ring with the states of both sides, which here are the two threads.
 struct Pipe {
     ring: Ring,
-    producer: ProducerState,
-    consumer: ConsumerState,
+    producer: Apart<ProducerState>,
+    consumer: Apart<ConsumerState>,
 }
 
 impl Pipe {
@@ -25,12 +29,12 @@ impl Pipe {
             ring.grow(&producer);
         }
         ring.accept_begin(&consumer, 0).expect("begun above");
-        Box::leak(Box::new(Pipe { ring, producer, consumer }))
+        Box::leak(Box::new(Pipe { ring, producer: Apart(producer), consumer: Apart(consumer) }))
     }
 
     fn send(&self, mut src: &[u8]) {
         while !src.is_empty() {
-            let n = self.ring.write(&self.producer, src).expect("honest peer");
+            let n = self.ring.write(&self.producer.0, src).expect("honest peer");
             assert_eq!(self.ring.take_data_wait(), 0);
             src = &src[n..];
             if n == 0 {
@@ -41,11 +45,11 @@ impl Pipe {
 
     fn receive(&self, mut dst: &mut [u8]) {
         while !dst.is_empty() {
-            while !self.ring.has_data_hint(&self.consumer) {
+            while !self.ring.has_data_hint(&self.consumer.0) {
                 spin_loop();
             }
-            let n = self.ring.read(&self.consumer, dst).expect("honest peer");
-            assert_eq!(self.ring.take_space_wait_lazy(&self.consumer), 0);
+            let n = self.ring.read(&self.consumer.0, dst).expect("honest peer");
+            assert_eq!(self.ring.take_space_wait_lazy(&self.consumer.0), 0);
             dst = &mut dst[n..];
         }
     }

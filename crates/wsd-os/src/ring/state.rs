@@ -11,8 +11,8 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
-/// The writer's own knowledge. One cache line.
-#[repr(C)]
+/// The writer's own knowledge. One cache line, never part of two: reader and writer are often different threads.
+#[repr(C, align(64))]
 #[derive(Debug, Default)]
 #[cfg_attr(not(loom), derive(FromBytes, IntoBytes, KnownLayout))]
 pub struct ProducerState {
@@ -33,8 +33,8 @@ pub struct ProducerState {
     pub(super) begun: AtomicU64,
 }
 
-/// The reader's own knowledge. One cache line in the fast path, a second for what rarely changes.
-#[repr(C)]
+/// The reader's own knowledge. One cache line, as for the writer.
+#[repr(C, align(64))]
 #[derive(Debug, Default)]
 #[cfg_attr(not(loom), derive(FromBytes, IntoBytes, KnownLayout))]
 pub struct ConsumerState {
