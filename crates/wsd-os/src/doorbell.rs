@@ -35,7 +35,8 @@ pub struct Bell {
 /// `EMFILE`, `ENFILE` (pipe(2)).
 pub fn pair() -> Result<(Doorbell, Bell), Errno> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let (read, write) = (move_high(read.into()), move_high(write.into()));
+    let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
+    let (read, write) = (move_high(read), move_high(write));
     // Best effort: a smaller buffer counts less against the user's limit of pipe memory (pipe(7)).
     let _ = fcntl_setpipe_size(&read, 4096);
     Ok((Doorbell { read }, Bell { write }))

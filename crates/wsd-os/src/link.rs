@@ -109,7 +109,8 @@ impl Link {
     pub fn pair() -> Result<(Self, Self), Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        Ok((Self { fd: move_high(one.into()) }, Self { fd: move_high(other.into()) }))
+        let (one, other) = (OwnedFd::from(one), OwnedFd::from(other));
+        Ok((Self { fd: move_high(one) }, Self { fd: move_high(other) }))
     }
 
     /// Takes a descriptor as one end of a link.

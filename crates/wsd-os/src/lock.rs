@@ -6,7 +6,8 @@
 //!
 //! The kernel trusts the word, so it must lie in memory that only this family of processes can write, never where a
 //! peer can. All users must see the same thread numbers: a child that was forked into another PID namespace must not
-//! use the lock.
+//! use the lock. If nobody wanted the lock of a dead owner until its number was given to another thread, the lock waits for
+//! that thread to end too.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -205,10 +206,15 @@ impl Drop for FamilyGuard<'_> {
     fn drop(&mut self) {
         thread::lock_released();
         let word = &self.lock.word;
-        // Asked again: a guard that was copied by fork must not release its parent's lock.
-        if word.compare_exchange(thread::tid(), 0, Ordering::Release, Ordering::Relaxed).is_err() {
-            // Fails only if this thread is not the owner: then there is nothing to release.
-            let _ = futex::unlock_pi(word);
+        loop {
+            // Asked again: a guard that was copied by fork must not release its parent's lock.
+            if word.compare_exchange(thread::tid(), 0, Ordering::Release, Ordering::Relaxed).is_ok() {
+                return;
+            }
+            // EAGAIN: the word changed while the kernel looked. Any other error: this thread is not the owner.
+            if !matches!(futex::unlock_pi(word), Err(Errno::AGAIN | Errno::INTR)) {
+                return;
+            }
         }
     }
 }

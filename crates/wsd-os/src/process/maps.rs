@@ -13,7 +13,7 @@ pub struct Mapping {
     pub end: u64,
     /// Where in the file it begins, in bytes.
     pub offset: u64,
-    /// Whether it may be read, and whether changes are shared.
+    /// Whether it may be read.
     pub readable: bool,
     /// Whether changes are shared with others who map the file.
     pub shared: bool,

@@ -205,6 +205,35 @@ fn signal_that_the_program_blocks_stays_blocked() {
 }
 
 #[test]
+fn futex_wait_is_interrupted_as_recv_is() {
+    use crate::atomic::{AtomicU32, Ordering};
+    for restart in [false, true] {
+        let number = signal(10 + i32::from(restart));
+        let flags = if restart { libc::SA_RESTART } else { 0 };
+        sigaction(number, Some(&action(note_plain as *const () as usize, flags, &[])));
+        let (word, tid) = (AtomicU32::new(0), AtomicU32::new(0));
+        let (result, calls) = std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                tid.store(crate::thread::tid(), Ordering::Release);
+                (crate::futex::wait(&word, 0, None), SEEN.get().calls)
+            });
+            assert!(crate::testing::eventually(|| tid.load(Ordering::Acquire) != 0));
+            std::thread::sleep(Duration::from_millis(30));
+            // SAFETY: sends a signal that has a handler to a thread of this process.
+            unsafe {
+                libc::syscall(libc::SYS_tgkill, crate::thread::pid(), tid.load(Ordering::Acquire), number)
+            };
+            std::thread::sleep(Duration::from_millis(30));
+            assert_eq!(sleeper.is_finished(), !restart);
+            let woken = crate::futex::wake(&word, 1).expect("a futex");
+            assert_eq!(woken, usize::from(restart), "it sleeps again, on the same word");
+            sleeper.join().expect("no panic")
+        });
+        assert_eq!((result, calls), (if restart { Ok(()) } else { Err(crate::Errno::INTR) }, 1));
+    }
+}
+
+#[test]
 fn lock_defers_handlers() {
     install(signal(9), 0, &[]);
     let lock = crate::lock::FamilyLock::new();
