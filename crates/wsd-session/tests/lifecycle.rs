@@ -35,6 +35,9 @@ fn no_ring_before_both_proofs() {
     let offer =
         Message::RingOffer { flow: Flow::FromConnecting, length: 1, notify_slot: 0, descriptor: &DESCRIPTOR };
     assert!(y.receive(&bytes(0, offer)).is_err(), "this side has not proven");
+    let (_, mut y) = negotiated(parameters(), parameters(), 12);
+    let propose = bytes(0, Message::Propose { flow: Flow::FromConnecting });
+    assert!(y.receive(&propose).is_err(), "no proof, no promotion");
 }
 
 #[test]
@@ -195,4 +198,21 @@ fn windows_do_not_pile_up() {
     y.window(20, 10).expect("legal");
     let kinds: Vec<u8> = std::iter::from_fn(|| next(&mut y)).map(|message| message[0]).collect();
     assert_eq!(kinds, [15, 23]);
+}
+
+/// SW-161: after `Bye` only `Demoted` and `Credit` are spoken, after `Reset` only `Bye` and `Credit`.
+#[test]
+fn nothing_new_after_the_end() {
+    let (x, _) = promoted(0);
+    let late = bytes(0, Message::DemoteRequest { flow: Flow::FromConnecting });
+    for (end, mut more) in [(Message::Bye, vec![]), (Message::Reset, vec![Message::Bye])] {
+        let mut x = x.clone();
+        x.receive(&bytes(0, end.clone())).expect("legal");
+        more.push(Message::Credit);
+        for message in more {
+            x.receive(&bytes(1, message)).expect("legal");
+        }
+        assert!(x.clone().receive(&bytes(0, end)).is_err(), "once");
+        assert!(matches!(x.receive(&late), Err(ProtocolError::OutOfOrder(_))));
+    }
 }
