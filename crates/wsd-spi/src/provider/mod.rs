@@ -25,6 +25,7 @@ pub use conditions::ConditionFunction;
 pub use door::{Door, Instance};
 pub use entry::{Entry, startup_ex};
 pub use memory::{MemoryRange, UserBuffer, UserBuffers};
+pub(crate) use overlapped::internal;
 pub use overlapped::{Overlapped, Submission};
 pub use request::{Accepted, Mapping, Qos, RemoteBuffer, SocketRequest, Startup};
 pub use traits::{MAX_DESCRIPTOR_LEN, SanProvider};
