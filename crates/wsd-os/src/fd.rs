@@ -92,6 +92,11 @@ pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// Whether exec closes the descriptor; yes too if there is none.
+pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> bool {
+    io::fcntl_getfd(fd).is_ok_and(|flags| flags.contains(io::FdFlags::CLOEXEC)) || io::fcntl_getfd(fd).is_err()
+}
+
 /// The highest number at which hidden descriptors start. The kernel's table of descriptors, which every fork copies,
 /// is as long as the highest number in use, so numbers near a limit of a million would make forks slow.
 const HIGHEST_START: u64 = 4096 - 256;

@@ -34,6 +34,8 @@ pub mod doorbell;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod fd;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod file;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod futex;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod link;

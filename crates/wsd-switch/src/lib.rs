@@ -1,6 +1,17 @@
-//! The switch: everything between a front end and the SAN service providers.
+//! The switch: everything between a front end (libc calls, ws2_32, the SPI itself) and the SAN service providers.
+//!
+//! [`front`] is what a front end uses; `docs/architecture.md` is the map of the rooms.
 
 #![deny(unsafe_code)]
 
+pub mod config;
+mod family;
 pub mod front;
+mod process;
 pub mod reason;
+pub mod registry;
+mod service;
+mod stream;
+mod trace;
+mod upcalls;
+mod wait;

@@ -75,6 +75,8 @@ reasons! {
     ShutDown = 21,
     /// The stream is used by a call that only the kernel can do (splice, io_uring).
     KernelCall = 22,
+    /// Both ends are in one process.
+    SameProcess = 23,
 }
 
 impl fmt::Display for Reason {

@@ -1,0 +1,65 @@
+//! A companion: the SAN socket beside a connection, its session, and how far both are.
+
+use wsd_os::fd::OwnedFd;
+use wsd_session::{Parameters, Session};
+
+use super::links::Token;
+use super::port::Port;
+use super::proof::Names;
+
+/// How far a companion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its socket listens or connects.
+    Meeting,
+    /// The session negotiates, then both ends prove the connection.
+    Talking,
+    /// Rings are being exchanged.
+    Rings,
+    /// Both rings stand: directions can be promoted.
+    Up,
+    /// The peer or its companion is gone; rings stay mapped until the program closes.
+    Lost,
+}
+
+/// See the [module](self).
+pub(super) struct Companion {
+    pub(super) generation: u32,
+    pub(super) stage: Stage,
+    pub(super) names: Names,
+    pub(super) port: Port,
+    pub(super) session: Option<Session>,
+    /// Names this connection on the link, to the peer.
+    pub(super) key: u64,
+    pub(super) peer: Option<Parameters>,
+    pub(super) proof: Proof,
+    /// A bit in our page of the pair.
+    pub(super) pair: Option<(u32, u32)>,
+    /// The peer has mapped our ring.
+    pub(super) ring_taken: bool,
+    /// We have mapped the peer's ring.
+    pub(super) ring_mapped: bool,
+    pub(super) said_bye: bool,
+}
+
+/// How far the proof of the same connection is (session protocol, section 3).
+#[derive(Default)]
+pub(super) struct Proof {
+    /// Our descriptor was handed over.
+    pub(super) handed: bool,
+    /// The peer's descriptor was right.
+    pub(super) verified: bool,
+    /// We told the peer that we may not go first.
+    pub(super) waiting: bool,
+    /// The peer told us so.
+    pub(super) peer_waits: bool,
+    /// The peer's descriptor came before its parameters.
+    pub(super) early: Option<OwnedFd>,
+}
+
+impl Companion {
+    /// The process at the other end, once it has introduced itself.
+    pub(super) fn peer_token(&self) -> Option<Token> {
+        self.peer.as_ref().map(|peer| peer.process_token)
+    }
+}

@@ -1,0 +1,340 @@
+//! A companion's SAN socket: how it meets its peer, and messages in registered buffers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Poll;
+
+use wsd_os::ring::Ring;
+use wsd_session::message::{DEFAULT_BUFFER_LENGTH, DEFAULT_RECEIVES};
+use wsd_spi::client::{
+    Buffer, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments, StableMemory,
+};
+use wsd_spi::ffi::{AF_INET, AF_INET6, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
+use wsd_spi::{Condition, EventMask, ExtensionFunction, MemoryAccess, SockAddr, WsaError};
+
+use super::proof::{Names, canonical};
+use crate::reason::Reason;
+use crate::registry::Providers;
+use crate::upcalls::{UpCalls, event_of, key_of};
+
+const BUFFER: usize = DEFAULT_BUFFER_LENGTH as usize;
+const RECEIVES: usize = DEFAULT_RECEIVES as usize;
+const SENDS: usize = 8;
+
+/// What a port's socket is doing.
+pub(super) enum PortState {
+    /// Waiting for the peer's companion.
+    Waiting,
+    /// Connected.
+    Connected,
+    /// Over.
+    Failed(PortFailure),
+}
+
+/// An SPI call that failed, or a connection that broke.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PortFailure {
+    error: WsaError,
+    meeting: bool,
+}
+
+impl PortFailure {
+    /// What the connection's owner is told.
+    pub(super) fn reason(&self) -> Reason {
+        match self.error {
+            WsaError::WSAEADDRINUSE => Reason::AddressTaken,
+            WsaError::WSAENOBUFS => Reason::NoMemory,
+            _ if self.may_pass() => Reason::PeerWithoutCompanion,
+            _ => Reason::ProviderFailed,
+        }
+    }
+
+    /// Whether the peer's companion may simply not be there yet.
+    pub(super) fn may_pass(&self) -> bool {
+        let absent =
+            [WsaError::WSAETIMEDOUT, WsaError::WSAECONNREFUSED, WsaError::WSAECONNRESET, WsaError::WSAEHOSTUNREACH];
+        self.meeting && absent.contains(&self.error)
+    }
+}
+
+/// What the provider can do for this socket.
+pub(super) struct Limits {
+    pub(super) rdma_read: bool,
+    pub(super) maps: bool,
+    pub(super) threshold: u32,
+    pub(super) max_rdma: u32,
+    pub(super) rdma_descriptor: u16,
+    pub(super) allocation_descriptor: u16,
+}
+
+/// See the [module](self). Fields are dropped in this order: memory before the socket it came from.
+pub(super) struct Port {
+    index: u32,
+    upcalls: Arc<UpCalls>,
+    names: Names,
+    own_ring: Option<SharedMemory>,
+    peer_ring: Option<SharedMemory>,
+    sending: VecDeque<(Operation, usize)>,
+    free_sends: Vec<usize>,
+    messages: Option<Messages>,
+    listener: Option<Socket>,
+    socket: Option<Socket>,
+    failed: Option<WsaError>,
+    maps: bool,
+    rdma_read: bool,
+}
+
+struct Messages {
+    receive: MemorySlice,
+    send: MemorySlice,
+    taken: u16,
+    _receive_registration: Registration,
+    _send_registration: Registration,
+}
+
+impl Port {
+    /// The companion of the end that called connect: listens on its own name (SW-043, SW-081).
+    pub(super) fn listen(
+        providers: &Providers,
+        provider: usize,
+        index: u32,
+        names: Names,
+    ) -> Result<Self, PortFailure> {
+        let mut port = Self::new(providers, provider, index, names)?;
+        let socket = port.socket.take().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
+        socket.listen(1).map_err(broken)?;
+        socket.event_select(Some(event_of(index)), EventMask::ACCEPT).map_err(broken)?;
+        port.listener = Some(socket);
+        Ok(port)
+    }
+
+    /// The companion of the end that accepted: connects to the peer's (SW-061).
+    pub(super) fn connect(
+        providers: &Providers,
+        provider: usize,
+        index: u32,
+        names: Names,
+    ) -> Result<Self, PortFailure> {
+        let port = Self::new(providers, provider, index, names)?;
+        let socket = port.socket.as_ref().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
+        socket.event_select(Some(event_of(index)), EventMask::CONNECT).map_err(broken)?;
+        match socket.connect(&SockAddr::from(names.peer)) {
+            Ok(()) | Err(WsaError::WSAEWOULDBLOCK) => Ok(port),
+            Err(error) => Err(PortFailure { error, meeting: true }),
+        }
+    }
+
+    fn new(providers: &Providers, provider: usize, index: u32, names: Names) -> Result<Self, PortFailure> {
+        let started = providers.get(provider).ok_or(WsaError::WSAEINVALIDPROVIDER).map_err(broken)?;
+        let family = if names.local.is_ipv4() { AF_INET } else { AF_INET6 };
+        let socket = started.san.socket(&SocketArguments::tcp(family)).map_err(broken)?;
+        socket.bind(&SockAddr::from(names.local)).map_err(broken)?;
+        let has = |function| started.san.has(function);
+        Ok(Self {
+            index,
+            upcalls: providers.upcalls.clone(),
+            names,
+            own_ring: None,
+            peer_ring: None,
+            sending: VecDeque::new(),
+            free_sends: (0..SENDS).collect(),
+            messages: None,
+            listener: None,
+            socket: Some(socket),
+            failed: None,
+            maps: has(ExtensionFunction::Allocate) && has(ExtensionFunction::Map),
+            rdma_read: has(ExtensionFunction::RdmaRead),
+        })
+    }
+
+    /// Looks what became of the meeting.
+    pub(super) fn advance(&mut self) -> PortState {
+        if let Some(error) = self.failed {
+            return PortState::Failed(PortFailure { error, meeting: false });
+        }
+        if self.messages.is_some() {
+            return PortState::Connected;
+        }
+        let event = event_of(self.index);
+        if let Some(listener) = &self.listener {
+            let _ = listener.enum_network_events(Some(event));
+            let names = self.names;
+            let accepted = listener.accept(|caller, callee| {
+                let right = canonical(caller.socket_addr()) == names.peer
+                    && canonical(callee.socket_addr()) == names.local;
+                if right { Condition::Accept } else { Condition::Reject }
+            });
+            return match accepted {
+                Ok((socket, _)) => {
+                    self.socket = Some(socket);
+                    self.listener = None;
+                    PortState::Connected
+                }
+                Err(_) => PortState::Waiting,
+            };
+        }
+        let Some(socket) = &self.socket else {
+            return PortState::Failed(PortFailure { error: WsaError::WSAENOTSOCK, meeting: true });
+        };
+        match socket.enum_network_events(Some(event)).map(|events| events.connect) {
+            Ok(Some(Ok(()))) => PortState::Connected,
+            Ok(Some(Err(error))) | Err(error) => PortState::Failed(PortFailure { error, meeting: true }),
+            Ok(None) => PortState::Waiting,
+        }
+    }
+
+    /// Registers message buffers and posts the receives (SW-100, SW-101); how many.
+    pub(super) fn open_messages(&mut self) -> Result<u16, PortFailure> {
+        let socket = self.socket.as_ref().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
+        let region = |count: usize| -> Result<MemorySlice, WsaError> {
+            let buffer: Arc<dyn StableMemory> = Arc::new(Buffer::new(count * BUFFER)?);
+            MemorySlice::whole(buffer).ok_or(WsaError::WSAENOBUFS)
+        };
+        let (receive, send) = (region(RECEIVES).map_err(broken)?, region(SENDS).map_err(broken)?);
+        let receive_registration = socket.register_memory(&receive, MemoryAccess::Write).map_err(broken)?;
+        let send_registration = socket.register_memory(&send, MemoryAccess::Read).map_err(broken)?;
+        let messages = Messages {
+            receive,
+            send,
+            taken: 0,
+            _receive_registration: receive_registration,
+            _send_registration: send_registration,
+        };
+        for slot in 0..RECEIVES {
+            post(socket, &messages, self.index, slot as u8).map_err(broken)?;
+        }
+        self.messages = Some(messages);
+        Ok(DEFAULT_RECEIVES)
+    }
+
+    /// The provider's limits on a connected socket. Allocates this end's ring, whose descriptor's length is one of them.
+    pub(super) fn limits(&self) -> Limits {
+        let option = |name| self.socket.as_ref().and_then(|socket| socket.get_option_u32(name).ok());
+        let descriptor =
+            self.socket.as_ref().and_then(|socket| socket.rdma_descriptor_length().ok()).unwrap_or(0);
+        let allocation = self.own_ring.as_ref().and_then(|ring| ring.descriptor().map(<[u8]>::len)).unwrap_or(0);
+        Limits {
+            rdma_read: self.rdma_read,
+            maps: self.maps && allocation != 0,
+            threshold: option(SO_RDMA_THRESHOLD_SIZE).unwrap_or(0),
+            max_rdma: option(SO_MAX_RDMA_SIZE).unwrap_or(u32::MAX).max(1),
+            rdma_descriptor: u16::try_from(descriptor).unwrap_or(0),
+            allocation_descriptor: u16::try_from(allocation).unwrap_or(0),
+        }
+    }
+
+    /// Copies the next message into `buffer`; its length.
+    pub(super) fn receive(&mut self, buffer: &mut [u8; BUFFER]) -> Option<usize> {
+        let (slot, result) = self.upcalls.take(self.index)?;
+        let messages = self.messages.as_mut()?;
+        match result {
+            Ok(bytes) => {
+                let length = (bytes as usize).min(BUFFER);
+                messages.receive.read(usize::from(slot) * BUFFER, &mut buffer[..length]);
+                let socket = self.socket.as_ref()?;
+                match post(socket, messages, self.index, slot) {
+                    Ok(()) => messages.taken += 1,
+                    Err(error) => self.failed = Some(error),
+                }
+                Some(length)
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                None
+            }
+        }
+    }
+
+    /// How many receives were posted again since the last call.
+    pub(super) fn repost(&mut self) -> u16 {
+        self.messages.as_mut().map_or(0, |messages| std::mem::take(&mut messages.taken))
+    }
+
+    /// Whether a buffer is free for a message.
+    pub(super) fn can_send(&mut self) -> bool {
+        while let Some((operation, slot)) = self.sending.front_mut() {
+            match operation.poll() {
+                Poll::Pending => break,
+                Poll::Ready(result) => {
+                    if let Err(error) = result {
+                        self.failed = Some(error);
+                    }
+                    self.free_sends.push(*slot);
+                    self.sending.pop_front();
+                }
+            }
+        }
+        self.messages.is_some() && self.failed.is_none() && !self.free_sends.is_empty()
+    }
+
+    /// Sends one message. A buffer must be free.
+    pub(super) fn send(&mut self, message: &[u8]) -> Result<(), PortFailure> {
+        let lost = || broken(WsaError::WSAENOTCONN);
+        let messages = self.messages.as_ref().ok_or_else(lost)?;
+        let socket = self.socket.as_ref().ok_or_else(lost)?;
+        let slot = self.free_sends.pop().ok_or_else(lost)?;
+        messages.send.write(slot * BUFFER, message);
+        let start = (slot * BUFFER) as u32;
+        let slice = messages.send.slice(start..start + message.len() as u32).ok_or_else(lost)?;
+        match socket.send(&[slice]) {
+            Ok(operation) => {
+                self.sending.push_back((operation, slot));
+                Ok(())
+            }
+            Err(error) => {
+                self.free_sends.push(slot);
+                self.failed = Some(error);
+                Err(broken(error))
+            }
+        }
+    }
+
+    /// Allocates this end's ring, once connected.
+    pub(super) fn allocate_ring(&mut self) {
+        if self.maps && self.own_ring.is_none() {
+            self.own_ring = self.socket.as_ref().and_then(|socket| socket.allocate(Ring::BYTES as u32).ok());
+        }
+    }
+
+    /// This end's ring and its descriptor for the peer.
+    pub(super) fn own_ring(&self) -> Option<(Ring, &[u8])> {
+        let memory = self.own_ring.as_ref()?;
+        Some((ring_in(memory)?, memory.descriptor()?))
+    }
+
+    /// Maps the peer's ring.
+    pub(super) fn map(&mut self, descriptor: &[u8], length: u32) -> Option<Ring> {
+        if length as usize != Ring::BYTES || self.peer_ring.is_some() {
+            return None;
+        }
+        let memory = self.socket.as_ref()?.map(descriptor).ok()?;
+        let ring = ring_in(&memory)?;
+        self.peer_ring = Some(memory);
+        Some(ring)
+    }
+
+    /// Closes the companion: memory first (SW-161), then the socket.
+    pub(super) fn close(self) {
+        let (upcalls, index) = (self.upcalls.clone(), self.index);
+        drop(self);
+        upcalls.forget(index);
+    }
+}
+
+fn post(socket: &Socket, messages: &Messages, index: u32, slot: u8) -> Result<(), WsaError> {
+    let start = u32::from(slot) * BUFFER as u32;
+    let slice = messages.receive.slice(start..start + BUFFER as u32).ok_or(WsaError::WSAEFAULT)?;
+    socket.recv_notified(&[slice], key_of(index, slot))
+}
+
+fn broken(error: WsaError) -> PortFailure {
+    PortFailure { error, meeting: false }
+}
+
+/// The ring in memory that a provider shares with the peer.
+#[allow(unsafe_code)]
+fn ring_in(memory: &SharedMemory) -> Option<Ring> {
+    // SAFETY: by the contract of WsdAllocate and WsdMap the range stays mapped, readable and writable, until the last
+    // WSPCleanup, which this process never calls; only atomics and raw copies touch it.
+    unsafe { Ring::from_raw(memory.as_ptr().as_ptr(), memory.len()) }
+}

@@ -1,0 +1,75 @@
+//! Counting what goes through the kernel, and the traffic that makes a companion worth while.
+
+use wsd_os::atomic::Ordering;
+
+use super::promote;
+use super::state::Stream;
+use crate::family::record::SWITCH_WANTED;
+use crate::family::{Attach, Life, Role};
+use crate::service::kick;
+
+/// Bytes that weigh as much as a call.
+const BYTES_PER_CALL: u64 = 2048;
+
+impl Stream {
+    /// After a call on the kernel's send path that moved `bytes`.
+    #[inline]
+    pub(crate) fn sent_by_kernel(&self, bytes: usize) {
+        let common = &self.record.send.common;
+        common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.leave_send();
+        if bytes != 0 {
+            self.weigh();
+        }
+    }
+
+    /// After a call on the kernel's receive path that took `bytes` out of it.
+    #[inline]
+    pub(crate) fn received_by_kernel(&self, bytes: usize) {
+        let common = &self.record.recv.common;
+        common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.leave_recv();
+        if bytes != 0 {
+            self.weigh();
+        }
+    }
+
+    fn leave_send(&self) {
+        let common = &self.record.send.common;
+        if common.gate().leave() && common.flagged(SWITCH_WANTED) {
+            promote::switch_send(self);
+        }
+    }
+
+    fn leave_recv(&self) {
+        let common = &self.record.recv.common;
+        if common.gate().leave() && common.flagged(SWITCH_WANTED) {
+            promote::agree(self);
+        }
+    }
+
+    #[inline]
+    fn weigh(&self) {
+        let record = self.record;
+        let calls = record.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        if record.attach.load(Ordering::Relaxed) == Attach::No as u32 {
+            let bytes = record.send.common.kernel_bytes.load(Ordering::Relaxed)
+                + record.recv.common.kernel_bytes.load(Ordering::Relaxed);
+            let score = u64::from(calls) + bytes / BYTES_PER_CALL;
+            if score >= u64::from(record.trigger.load(Ordering::Relaxed)) {
+                self.want_companion();
+            }
+        }
+    }
+
+    #[cold]
+    fn want_companion(&self) {
+        if self.record.life() == Life::Connecting {
+            self.record.set_life(Life::Connected);
+        }
+        if self.record.role() != Role::None && self.record.change_attach(Attach::No, Attach::Wanted) {
+            self.record.descriptor.store(self.fd as u32, Ordering::Relaxed);
+            kick::kick_or_start(self.index);
+        }
+    }
+}

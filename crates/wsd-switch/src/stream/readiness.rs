@@ -1,0 +1,129 @@
+//! What poll, select and epoll may say of a connection whose directions are not (or not only) on kernel TCP.
+
+
+use super::gate::State;
+use super::recv::enter_ring;
+use super::state::Stream;
+use crate::family::record::{RESET, SHUT};
+
+pub(crate) const IN: u32 = 0x001;
+pub(crate) const PRI: u32 = 0x002;
+pub(crate) const OUT: u32 = 0x004;
+pub(crate) const ERR: u32 = 0x008;
+pub(crate) const HUP: u32 = 0x010;
+pub(crate) const RDNORM: u32 = 0x040;
+pub(crate) const WRNORM: u32 = 0x100;
+pub(crate) const RDHUP: u32 = 0x2000;
+/// Events about receiving.
+pub(crate) const RECV_EVENTS: u32 = IN | PRI | RDNORM | RDHUP;
+/// Events about sending.
+pub(crate) const SEND_EVENTS: u32 = OUT | WRNORM;
+
+/// Readiness as far as the switch knows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    /// Events that hold.
+    pub events: u32,
+    /// Events for which the kernel's answer counts.
+    pub kernel: u32,
+}
+
+/// Readiness now. Takes the directions' locks for a moment.
+pub(crate) fn of(stream: &Stream) -> Ready {
+    let mut ready = Ready::default();
+    receive_side(stream, &mut ready);
+    send_side(stream, &mut ready);
+    if ready.kernel == RECV_EVENTS | SEND_EVENTS {
+        ready.kernel |= ERR | HUP;
+    }
+    ready
+}
+
+fn receive_side(stream: &Stream, ready: &mut Ready) {
+    let side = &stream.record.recv;
+    let state = side.common.gate().state();
+    let ring = stream.channel().ok().and_then(|channel| channel.recv.load());
+    let (State::Agreed | State::San | State::Dead, Some(ring)) = (state, ring) else {
+        ready.kernel |= RECV_EVENTS;
+        return;
+    };
+    let Ok(_guard) = side.common.hold() else { return };
+    if state == State::Agreed
+        && let Some(start) = ring.started_at()
+        && enter_ring(stream, ring, start).is_err()
+    {
+        ready.events |= IN | RDNORM | ERR;
+        return;
+    }
+    if !side.ring.begun() {
+        ready.kernel |= RECV_EVENTS;
+        return;
+    }
+    let control = ring.writer_control();
+    if ring.readable(&side.ring).unwrap_or(1) != 0 {
+        ready.events |= IN | RDNORM;
+    }
+    if super::urgent::pending(stream, control.urgent) {
+        ready.events |= PRI;
+    }
+    if control.fin.is_some() {
+        ready.events |= IN | RDNORM | RDHUP;
+        if stream.record.send.common.flagged(SHUT) {
+            ready.events |= HUP;
+        }
+    }
+    if control.reset || side.common.flagged(RESET) {
+        ready.events |= IN | RDNORM | RDHUP | ERR | HUP;
+    }
+    if side.common.flagged(SHUT) {
+        ready.events |= IN | RDNORM | RDHUP;
+    }
+    let rest = side.common.kernel_bytes.load(wsd_os::atomic::Ordering::Relaxed)
+        < side.common.promoted_at.load(wsd_os::atomic::Ordering::Relaxed);
+    if rest || state == State::Dead {
+        ready.kernel |= RECV_EVENTS;
+    }
+}
+
+fn send_side(stream: &Stream, ready: &mut Ready) {
+    let side = &stream.record.send;
+    match side.common.gate().state() {
+        State::Tcp | State::Agreed => ready.kernel |= SEND_EVENTS,
+        State::Rewind => {}
+        State::Dead => ready.events |= SEND_EVENTS,
+        State::San => {
+            let Some(ring) = stream.channel().ok().and_then(|channel| channel.send.load()) else {
+                ready.events |= SEND_EVENTS | ERR;
+                return;
+            };
+            let Ok(_guard) = side.common.hold() else { return };
+            let room = ring.writable(&side.ring).unwrap_or(usize::MAX);
+            if room >= ring.low_water(&side.ring)
+                || side.common.flagged(SHUT)
+                || ring.reader_control().closed
+                || ring.grow(&side.ring)
+            {
+                ready.events |= SEND_EVENTS;
+            }
+        }
+    }
+}
+
+/// Asks the peer to notify `bits` when `events` may have come. Ask [`of`] again afterwards: what came before the
+/// asking is not notified.
+pub(crate) fn arm(stream: &Stream, bits: u32, events: u32) {
+    let Ok(channel) = stream.channel() else { return };
+    let receive = &stream.record.recv;
+    if matches!(receive.common.gate().state(), State::Agreed | State::San)
+        && let Some(ring) = channel.recv.load()
+    {
+        ring.arm_data_wait(&receive.ring, bits);
+    }
+    let send = &stream.record.send;
+    if events & SEND_EVENTS != 0
+        && send.common.gate().state() == State::San
+        && let Some(ring) = channel.send.load()
+    {
+        ring.arm_space_wait(&send.ring, bits);
+    }
+}

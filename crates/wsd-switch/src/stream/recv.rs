@@ -1,0 +1,397 @@
+//! Receiving: from the kernel while the gate says TCP, from both while the ring may begin, from the ring afterwards.
+
+use std::io::IoSliceMut;
+
+use rustix::io::Errno;
+use wsd_os::atomic::Ordering;
+use wsd_os::ring::{Drain, Ring};
+use wsd_os::{clock, futex, tcp};
+
+use super::channel::Channel;
+use super::close;
+use super::flags;
+use super::gate::State;
+use super::state::Stream;
+use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::wait::wake::{SLEEPER, wake};
+use crate::wait::{Timeout, sets, spin};
+
+/// Receives on a tracked socket, see [`crate::front::recv`].
+#[inline]
+pub(crate) fn recv(
+    stream: Stream,
+    data: &mut [IoSliceMut<'_>],
+    call_flags: u32,
+    kernel: &mut impl FnMut(u32) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let common = &stream.record.recv.common;
+    if call_flags & flags::ERRQUEUE != 0 {
+        return kernel(0);
+    }
+    match common.gate().enter() {
+        Ok(()) => {
+            if call_flags & flags::OOB != 0 {
+                common.flag(URGENT);
+            }
+            let result = kernel(0);
+            let taken = if call_flags & (flags::PEEK | flags::OOB) != 0 { 0 } else { *result.as_ref().unwrap_or(&0) };
+            stream.received_by_kernel(taken);
+            result
+        }
+        Err(_) => companion(&stream, data, call_flags),
+    }
+}
+
+/// What one attempt found.
+enum Step {
+    /// Bytes.
+    Got(usize),
+    /// End of stream or an error.
+    End(Result<usize, Errno>),
+    /// Nothing yet; wait for the ring.
+    Ring(&'static Channel, Ring),
+    /// Nothing yet; wait for TCP (and the ring's begin).
+    Tcp,
+}
+
+/// Receives on a direction that has a companion.
+fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> Result<usize, Errno> {
+    if call_flags & flags::OOB != 0 {
+        return super::urgent::take(stream, data, call_flags);
+    }
+    let total: usize = data.iter().map(|piece| piece.len()).sum();
+    let all = call_flags & flags::WAITALL != 0 && call_flags & flags::PEEK == 0;
+    let nonblocking = stream.nonblocking(call_flags);
+    let mut timeout: Option<Timeout> = None;
+    let mut done = 0;
+    loop {
+        let step = attempt(stream, data, done, call_flags);
+        match step {
+            Step::Got(n) => {
+                done += n;
+                if !all || done == total {
+                    return Ok(done);
+                }
+                continue;
+            }
+            Step::End(_) if done != 0 => return Ok(done),
+            Step::End(result) => return result,
+            Step::Ring(..) | Step::Tcp if total == 0 => return Ok(0),
+            Step::Ring(..) | Step::Tcp if nonblocking => {
+                return if done == 0 { Err(Errno::AGAIN) } else { Ok(done) };
+            }
+            Step::Ring(channel, ring) => {
+                let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.receive_timeout));
+                match wait_for_data(stream, channel, ring, timeout) {
+                    Ok(()) => {}
+                    Err(_) if done != 0 => return Ok(done),
+                    Err(error) => return Err(error),
+                }
+            }
+            Step::Tcp => {
+                let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.receive_timeout));
+                match sets::wait_readable(stream, timeout) {
+                    Ok(()) => {}
+                    Err(_) if done != 0 => return Ok(done),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags: u32) -> Step {
+    let common = &stream.record.recv.common;
+    let guard = match common.hold() {
+        Ok(guard) => guard,
+        Err(error) => return Step::End(Err(error)),
+    };
+    if !stream.is_current() {
+        return Step::End(Err(Errno::BADF));
+    }
+    let state = common.gate().state();
+    let Ok(channel) = stream.channel() else { return Step::End(Err(Errno::CONNRESET)) };
+    let step = match (state, channel.recv.load()) {
+        (State::Tcp, _) => kernel_bytes(stream, data, done, call_flags, None),
+        (State::Agreed, Some(ring)) => match ring.started_at() {
+            None => kernel_bytes(stream, data, done, call_flags, None),
+            Some(start) => match enter_ring(stream, ring, start) {
+                Err(error) => Step::End(Err(error)),
+                Ok(()) => ring_or_rest(stream, channel, ring, data, done, call_flags),
+            },
+        },
+        (State::San | State::Dead, Some(ring)) => ring_or_rest(stream, channel, ring, data, done, call_flags),
+        (State::Dead, None) => after_death(stream, data, done, call_flags),
+        _ => Step::End(Err(Errno::CONNRESET)),
+    };
+    let step = match step {
+        Step::Ring(..) | Step::Tcp if common.flagged(SHUT) => Step::End(Ok(0)),
+        step => step,
+    };
+    drop(guard);
+    if let (Step::Got(_), Some(ring)) = (&step, channel.recv.load()) {
+        wake(ring.take_space_wait_lazy(&stream.record.recv.ring), ring.space_wait_word(), channel, stream.index);
+    }
+    step
+}
+
+/// The sender has named S (session protocol 4.4).
+pub(super) fn enter_ring(stream: &Stream, ring: Ring, start: u64) -> Result<(), Errno> {
+    let side = &stream.record.recv;
+    let read = side.common.kernel_bytes.load(Ordering::Acquire);
+    if start < read {
+        return Err(close::violated(stream, wsd_os::ring::Violation::Start));
+    }
+    match ring.accept_begin(&side.ring, start) {
+        Ok(true) => {
+            side.common.promoted_at.store(start, Ordering::Release);
+            side.common.gate().force_from(State::Agreed, State::San);
+            side.common.announce_change();
+            Ok(())
+        }
+        Ok(false) => Ok(()),
+        Err(violation) => Err(close::violated(stream, violation)),
+    }
+}
+
+/// What TCP still has up to S, then the ring.
+#[inline]
+fn ring_or_rest(
+    stream: &Stream,
+    channel: &'static Channel,
+    ring: Ring,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    call_flags: u32,
+) -> Step {
+    let side = &stream.record.recv;
+    if !side.ring.begun() {
+        return after_death(stream, data, done, call_flags);
+    }
+    let rest = side.common.promoted_at.load(Ordering::Relaxed)
+        .saturating_sub(side.common.kernel_bytes.load(Ordering::Relaxed));
+    if rest != 0 {
+        return kernel_bytes(stream, data, done, call_flags, Some(rest));
+    }
+    match from_ring(stream, ring, data, done, call_flags) {
+        Err(error) => Step::End(Err(error)),
+        Ok(0) => nothing_in_ring(stream, channel, ring, data, done, call_flags),
+        Ok(n) => Step::Got(n),
+    }
+}
+
+fn from_ring(
+    stream: &Stream,
+    ring: Ring,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    call_flags: u32,
+) -> Result<usize, Errno> {
+    let side = &stream.record.recv;
+    let limit = super::urgent::limit(stream, ring)?;
+    let violated = |violation| close::violated(stream, violation);
+    let n = if call_flags & (flags::PEEK | flags::TRUNC) != 0 {
+        special(ring, side, data, done, call_flags, limit).map_err(violated)?
+    } else {
+        let mut drain = ring.drain(&side.ring);
+        pull_pieces(&mut drain, data, done, limit).map_err(violated)?;
+        drain.commit()
+    };
+    if call_flags & flags::PEEK == 0 {
+        side.common.san_bytes.fetch_add(n as u64, Ordering::Relaxed);
+    }
+    Ok(n)
+}
+
+#[inline]
+fn pull_pieces(
+    drain: &mut Drain<'_>,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    mut limit: usize,
+) -> Result<(), wsd_os::ring::Violation> {
+    let mut skip = done;
+    for piece in data {
+        if skip >= piece.len() {
+            skip -= piece.len();
+            continue;
+        }
+        let rest = &mut piece[skip..];
+        skip = 0;
+        let want = rest.len().min(limit);
+        let n = drain.pull(&mut rest[..want])?;
+        limit -= n;
+        if n < rest.len() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// MSG_PEEK and MSG_TRUNC (which discards on TCP).
+fn special(
+    ring: Ring,
+    side: &crate::family::layout::RecvSide,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    call_flags: u32,
+    limit: usize,
+) -> Result<usize, wsd_os::ring::Violation> {
+    let total: usize = data.iter().map(|piece| piece.len()).sum();
+    if call_flags & flags::TRUNC != 0 {
+        let n = ring.readable(&side.ring)?.min(limit).min(total - done.min(total));
+        return if call_flags & flags::PEEK != 0 { Ok(n) } else { ring.consume(&side.ring, n) };
+    }
+    let mut seen = 0;
+    for piece in data {
+        let want = piece.len().min(limit - seen);
+        let n = ring.peek(&side.ring, seen, &mut piece[..want])?;
+        seen += n;
+        if n < piece.len() {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+fn nothing_in_ring(
+    stream: &Stream,
+    channel: &'static Channel,
+    ring: Ring,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    call_flags: u32,
+) -> Step {
+    let side = &stream.record.recv;
+    let control = ring.writer_control();
+    if control.reset {
+        return Step::End(reset_once(stream));
+    }
+    match ring.at_fin(&side.ring) {
+        Ok(true) => return Step::End(Ok(0)),
+        Ok(false) => {}
+        Err(violation) => return Step::End(Err(close::violated(stream, violation))),
+    }
+    match side.common.gate().state() {
+        State::Dead => after_death(stream, data, done, call_flags),
+        _ => Step::Ring(channel, ring),
+    }
+}
+
+/// ECONNRESET the first time, end of stream afterwards.
+fn reset_once(stream: &Stream) -> Result<usize, Errno> {
+    stream.record.send.common.flag(RESET);
+    if stream.record.recv.common.flag(RESET_SEEN) { Err(Errno::CONNRESET) } else { Ok(0) }
+}
+
+/// The companion is gone and the ring is drained: what does TCP say? The service thread has shut the kernel socket down or
+/// marked the direction reset within a bounded time, so this never waits for ever.
+fn after_death(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags: u32) -> Step {
+    if stream.record.recv.common.flagged(RESET) {
+        return Step::End(reset_once(stream));
+    }
+    let room = |piece: &IoSliceMut<'_>| !piece.is_empty();
+    if !data.iter().any(room) {
+        return Step::End(Ok(0));
+    }
+    let mut probe = [0u8; 1];
+    let begun = stream.record.recv.ring.begun();
+    if !begun {
+        // Never promoted: the stream simply goes on by TCP.
+        return kernel_bytes(stream, data, done, call_flags, None);
+    }
+    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(&mut probe)], tcp::Flags::PEEK).map(|got| got.len) {
+        Ok(0) => Step::End(Ok(0)),
+        // A byte behind the ring's end cannot belong to the stream.
+        Ok(_) => Step::End(reset_once(stream)),
+        Err(Errno::AGAIN) => Step::Tcp,
+        Err(error) => Step::End(Err(error)),
+    }
+}
+
+/// Takes bytes from the kernel without waiting, at most `rest`.
+fn kernel_bytes(
+    stream: &Stream,
+    data: &mut [IoSliceMut<'_>],
+    done: usize,
+    call_flags: u32,
+    rest: Option<u64>,
+) -> Step {
+    let rest = rest.map_or(usize::MAX, |rest| usize::try_from(rest).unwrap_or(usize::MAX));
+    let mut skip = done;
+    let Some(piece) = data.iter_mut().find_map(|piece| {
+        if skip >= piece.len() {
+            skip -= piece.len();
+            return None;
+        }
+        let end = piece.len().min(skip.saturating_add(rest));
+        Some(&mut piece[skip..end])
+    }) else {
+        return Step::End(Ok(0));
+    };
+    let kept = call_flags & (flags::PEEK | flags::TRUNC);
+    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(piece)], tcp::Flags(kept as i32)).map(|got| got.len) {
+        Ok(n) if n != 0 => {
+            if call_flags & flags::PEEK == 0 {
+                stream.record.recv.common.kernel_bytes.fetch_add(n as u64, Ordering::Relaxed);
+            }
+            Step::Got(n)
+        }
+        // The kernel's FIN before S was reached cannot be: the sender's switch comes before its FIN.
+        Ok(_) if rest != usize::MAX => Step::End(reset_once(stream)),
+        Ok(_) => Step::End(Ok(0)),
+        Err(Errno::AGAIN) => Step::Tcp,
+        Err(error) => Step::End(Err(error)),
+    }
+}
+
+fn wait_for_data(stream: &Stream, _channel: &Channel, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {
+    let side = &stream.record.recv;
+    let began = clock::now_ns();
+    if spin::until(|| ring.has_data_hint(&side.ring)) {
+        spin::learn(began);
+        return Ok(());
+    }
+    let sleep = {
+        let _guard = side.common.hold()?;
+        let control = ring.writer_control();
+        ring.note_writer_control(&side.ring, &control);
+        side.common.gate().state() == State::San
+            && !side.common.flagged(PEER_GONE | SHUT)
+            && control.fin.is_none()
+            && !control.reset
+            && ring.arm_data_wait(&side.ring, SLEEPER)
+    };
+    if sleep {
+        let word = ring.data_wait_word();
+        let seen = word.load(Ordering::Acquire);
+        if seen & SLEEPER != 0 && side.common.gate().state() == State::San {
+            match futex::wait(word, seen, timeout.left()?) {
+                Err(Errno::INTR) => return Err(Errno::INTR),
+                Err(Errno::TIMEDOUT) => return Err(Errno::AGAIN),
+                _ => {}
+            }
+        }
+    }
+    spin::learn(began);
+    Ok(())
+}
+
+/// Bytes that FIONREAD reports, if the direction has a companion.
+pub(crate) fn readable_bytes(stream: &Stream) -> Option<usize> {
+    let side = &stream.record.recv;
+    match side.common.gate().state() {
+        State::San | State::Dead if side.ring.begun() => {
+            let ring = stream.channel().ok()?.recv.load()?;
+            let _guard = side.common.hold().ok()?;
+            let kernel = tcp::unread(stream.borrow()).unwrap_or(0);
+            Some(ring.readable(&side.ring).unwrap_or(0) + kernel)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the program asked for urgent data in the stream.
+pub(crate) fn oob_inline(stream: &Stream) -> bool {
+    stream.record.has(record::OOB_INLINE)
+}

@@ -1,0 +1,229 @@
+//! Sending: into the kernel while the gate says TCP, into the ring afterwards.
+
+use std::io::IoSlice;
+
+use rustix::io::Errno;
+use wsd_os::atomic::Ordering;
+use wsd_os::ring::Ring;
+use wsd_os::{clock, futex, thread};
+
+use super::channel::Channel;
+use super::flags;
+use super::gate::State;
+use super::state::Stream;
+use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::wait::wake::{SLEEPER, wake};
+use crate::wait::{Timeout, spin};
+
+/// Sends on a tracked socket, see [`crate::front::send`].
+#[inline]
+pub(crate) fn send(
+    stream: Stream,
+    data: &[IoSlice<'_>],
+    call_flags: u32,
+    kernel: &mut impl FnMut(u32) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    loop {
+        let common = &stream.record.send.common;
+        match common.gate().enter() {
+            Ok(()) => {
+                if call_flags & flags::OOB != 0 {
+                    common.flag(URGENT);
+                }
+                if call_flags & flags::MORE != 0 {
+                    stream.record.set_option(record::CORKED, true);
+                }
+                let result = kernel(0);
+                stream.sent_by_kernel(*result.as_ref().unwrap_or(&0));
+                return result;
+            }
+            Err(State::San) => match through_ring(&stream, data, call_flags) {
+                Err(Errno::STALE) => {}
+                result => return finish(result, call_flags),
+            },
+            Err(State::Dead) => return finish(Err(dead(&stream)), call_flags),
+            Err(_) => {
+                // Rewinding into TCP: wait for the end of it.
+                if stream.nonblocking(call_flags) {
+                    return Err(Errno::AGAIN);
+                }
+                wait_for_change(&stream)?;
+            }
+        }
+    }
+}
+
+/// SIGPIPE where TCP would raise it.
+fn finish(result: Result<usize, Errno>, call_flags: u32) -> Result<usize, Errno> {
+    if result == Err(Errno::PIPE) && call_flags & flags::NOSIGNAL == 0 {
+        thread::raise_sigpipe();
+    }
+    result
+}
+
+/// What a writer learns of a dead companion: the reset once, then EPIPE, as TCP does.
+fn dead(stream: &Stream) -> Errno {
+    let common = &stream.record.send.common;
+    if common.flagged(SHUT) {
+        return Errno::PIPE;
+    }
+    if common.flagged(RESET) && stream.record.recv.common.flag(RESET_SEEN) {
+        return Errno::CONNRESET;
+    }
+    Errno::PIPE
+}
+
+fn wait_for_change(stream: &Stream) -> Result<(), Errno> {
+    let common = &stream.record.send.common;
+    let seen = common.change.load(Ordering::Acquire);
+    if common.gate().state() != State::Rewind {
+        return Ok(());
+    }
+    match futex::wait(&common.change, seen, None) {
+        Err(Errno::INTR) => Err(Errno::INTR),
+        _ => Ok(()),
+    }
+}
+
+/// The ring path. `ESTALE` says that the path changed before anything was written.
+fn through_ring(stream: &Stream, data: &[IoSlice<'_>], call_flags: u32) -> Result<usize, Errno> {
+    let channel = stream.channel()?;
+    let Some(ring) = channel.send.load() else { return Err(dead(stream)) };
+    let total: usize = data.iter().map(|piece| piece.len()).sum();
+    let mut done = 0;
+    let mut timeout: Option<Timeout> = None;
+    loop {
+        match step(stream, channel, ring, data, done, call_flags) {
+            Ok(n) => {
+                done += n;
+                if done == total {
+                    return Ok(done);
+                }
+            }
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => return Ok(done),
+        }
+        if stream.nonblocking(call_flags) {
+            return if done == 0 { Err(Errno::AGAIN) } else { Ok(done) };
+        }
+        let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.send_timeout));
+        match wait_for_space(stream, ring, timeout) {
+            Ok(()) => {}
+            Err(_) if done != 0 => return Ok(done),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes what fits from byte `done` on.
+#[inline]
+fn step(
+    stream: &Stream,
+    channel: &Channel,
+    ring: Ring,
+    data: &[IoSlice<'_>],
+    done: usize,
+    call_flags: u32,
+) -> Result<usize, Errno> {
+    let side = &stream.record.send;
+    let guard = side.common.hold()?;
+    if !stream.is_current() {
+        return Err(Errno::BADF);
+    }
+    if side.common.gate().state() != State::San {
+        return Err(if side.common.gate().state() == State::Dead { dead(stream) } else { Errno::STALE });
+    }
+    if side.common.flagged(SHUT) {
+        return Err(Errno::PIPE);
+    }
+    let mut written = write_pieces(ring, stream, data, done)?;
+    let total: usize = data.iter().map(|piece| piece.len()).sum();
+    while done + written < total {
+        // Full. What the kernel's buffers would have taken, the ring takes too, before anyone waits.
+        if ring.reader_control().closed {
+            return Err(Errno::PIPE);
+        }
+        if !ring.grow(&side.ring) {
+            break;
+        }
+        written += write_pieces(ring, stream, data, done + written)?;
+    }
+    if call_flags & flags::OOB != 0 && done + written == total && total != 0 {
+        ring.set_urgent(side.ring.tail());
+    }
+    side.common.san_bytes.fetch_add(written as u64, Ordering::Relaxed);
+    drop(guard);
+    wake(ring.take_data_wait(), ring.data_wait_word(), channel, stream.index);
+    Ok(written)
+}
+
+#[inline]
+fn write_pieces(ring: Ring, stream: &Stream, data: &[IoSlice<'_>], done: usize) -> Result<usize, Errno> {
+    let state = &stream.record.send.ring;
+    let mut staging = ring.stage(state);
+    let mut skip = done;
+    let mut written = 0;
+    for piece in data {
+        if skip >= piece.len() {
+            skip -= piece.len();
+            continue;
+        }
+        let rest = &piece[skip..];
+        skip = 0;
+        let n = match staging.push(rest) {
+            Ok(n) => n,
+            Err(violation) => return Err(super::close::violated(stream, violation)),
+        };
+        written += n;
+        if n < rest.len() {
+            break;
+        }
+    }
+    staging.publish();
+    Ok(written)
+}
+
+fn wait_for_space(stream: &Stream, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {
+    let side = &stream.record.send;
+    let began = clock::now_ns();
+    let has_space = || ring.space_hint(&side.ring) || side.common.gate().state() != State::San;
+    if spin::until(has_space) {
+        spin::learn(began);
+        return Ok(());
+    }
+    let sleep = {
+        let _guard = side.common.hold()?;
+        let control = ring.reader_control();
+        ring.note_reader_control(&side.ring, &control);
+        side.common.gate().state() == State::San
+            && !side.common.flagged(SHUT | PEER_GONE)
+            && !control.closed
+            && control.frozen_at.is_none()
+            && ring.arm_space_wait(&side.ring, SLEEPER)
+    };
+    if sleep {
+        let word = ring.space_wait_word();
+        let seen = word.load(Ordering::Acquire);
+        if seen & SLEEPER != 0 && side.common.gate().state() == State::San {
+            match futex::wait(word, seen, timeout.left()?) {
+                Err(Errno::INTR) => return Err(Errno::INTR),
+                Err(Errno::TIMEDOUT) => return Err(Errno::AGAIN),
+                _ => {}
+            }
+        }
+    }
+    spin::learn(began);
+    Ok(())
+}
+
+/// Bytes that SIOCOUTQ reports, if the direction is in the ring: what the peer has not read.
+pub(crate) fn unsent_bytes(stream: &Stream) -> Option<usize> {
+    let side = &stream.record.send;
+    if side.common.gate().state() != State::San {
+        return None;
+    }
+    let ring = stream.channel().ok()?.send.load()?;
+    let _guard = side.common.hold().ok()?;
+    let _ = ring.writable(&side.ring);
+    usize::try_from(side.ring.tail().saturating_sub(side.ring.known_head())).ok()
+}

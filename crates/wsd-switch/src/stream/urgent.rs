@@ -1,0 +1,85 @@
+//! Urgent data on a promoted connection (SW-125, SW-126): the byte travels in the stream, the ring's `urgent` word names the
+//! offset behind it, and the reader applies TCP's rules.
+
+use std::io::IoSliceMut;
+
+use rustix::io::Errno;
+use wsd_os::ring::Ring;
+
+use super::close;
+use super::flags;
+use super::recv::oob_inline;
+use super::state::Stream;
+
+/// How many bytes an ordinary receive may take now: it stops before an urgent byte, and skips it when it stands right there
+/// and was asked for out of line.
+pub(super) fn limit(stream: &Stream, ring: Ring) -> Result<usize, Errno> {
+    let Some(after) = ring.writer_control().urgent else { return Ok(usize::MAX) };
+    let state = &stream.record.recv.ring;
+    let head = state.head();
+    let Some(byte) = after.checked_sub(1) else { return Ok(usize::MAX) };
+    if head > byte {
+        return Ok(usize::MAX);
+    }
+    if head < byte {
+        return Ok(usize::try_from(byte - head).unwrap_or(usize::MAX));
+    }
+    if oob_inline(stream) {
+        return Ok(usize::MAX);
+    }
+    match ring.consume(state, 1) {
+        Ok(_) => Ok(usize::MAX),
+        Err(violation) => Err(close::violated(stream, violation)),
+    }
+}
+
+/// `recv` with MSG_OOB.
+pub(super) fn take(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> Result<usize, Errno> {
+    let side = &stream.record.recv;
+    if oob_inline(stream) {
+        return Err(Errno::INVAL);
+    }
+    let Some(ring) = stream.channel()?.recv.load() else { return Err(Errno::INVAL) };
+    let _guard = side.common.hold()?;
+    let Some(byte) = ring.writer_control().urgent.and_then(|after| after.checked_sub(1)) else {
+        return Err(Errno::INVAL);
+    };
+    let head = side.ring.head();
+    if byte < head || side.common.urgent_taken.load(wsd_os::atomic::Ordering::Relaxed) == byte + 1 {
+        return Err(Errno::INVAL);
+    }
+    let skip = usize::try_from(byte - head).map_err(|_| Errno::INVAL)?;
+    let mut urgent = [0u8; 1];
+    match ring.peek(&side.ring, skip, &mut urgent) {
+        Err(violation) => Err(close::violated(stream, violation)),
+        Ok(0) => Err(Errno::AGAIN),
+        Ok(_) => {
+            let Some(first) = data.iter_mut().find_map(|piece| piece.first_mut()) else { return Ok(0) };
+            *first = urgent[0];
+            if call_flags & flags::PEEK == 0 {
+                // Remembered as taken; the stream skips it when it gets there.
+                side.common.urgent_taken.store(byte + 1, wsd_os::atomic::Ordering::Relaxed);
+            }
+            Ok(1)
+        }
+    }
+}
+
+/// Whether the next byte is the urgent one.
+pub(crate) fn at_mark(stream: &Stream) -> Option<bool> {
+    let side = &stream.record.recv;
+    if !side.ring.begun() {
+        return None;
+    }
+    let ring = stream.channel().ok()?.recv.load()?;
+    let byte = ring.writer_control().urgent.and_then(|after| after.checked_sub(1));
+    Some(byte == Some(side.ring.head()))
+}
+
+/// Whether there is urgent data that was neither taken nor passed. The receive lock is held.
+pub(super) fn pending(stream: &Stream, urgent: Option<u64>) -> bool {
+    let side = &stream.record.recv;
+    urgent.is_some_and(|after| {
+        after > side.ring.head() && side.common.urgent_taken.load(wsd_os::atomic::Ordering::Relaxed) != after
+    })
+}

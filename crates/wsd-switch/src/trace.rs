@@ -1,0 +1,48 @@
+//! `--trace`: one line per SPI call and up-call of every companion, and notes of the switch.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use wsd_os::fd::OwnedFd;
+use wsd_os::{clock, file, thread};
+use wsd_spi::client::Tracer;
+
+static FILE: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Opens the trace file.
+///
+/// # Errors
+/// As open(2).
+pub(crate) fn start(path: &Path) -> Result<(), rustix::io::Errno> {
+    let fd = file::append(path)?;
+    let _ = FILE.set(fd);
+    Ok(())
+}
+
+/// Whether there is a trace.
+pub(crate) fn enabled() -> bool {
+    FILE.get().is_some()
+}
+
+/// Writes one line: time in seconds of the monotonic clock, process, text.
+pub(crate) fn note(text: fmt::Arguments<'_>) {
+    let Some(fd) = FILE.get() else { return };
+    let now = clock::now();
+    let mut line = String::new();
+    let _ = writeln!(line, "{}.{:09} {} {text}", now.as_secs(), now.subsec_nanos(), thread::pid());
+    // One write per line keeps the lines of several processes whole (O_APPEND).
+    let _ = rustix::io::write(fd, line.as_bytes());
+}
+
+/// Traces the calls of one provider.
+pub(crate) struct ProviderTracer {
+    /// The provider's name.
+    pub(crate) name: String,
+}
+
+impl Tracer for ProviderTracer {
+    fn call(&self, function: &'static str, arguments: fmt::Arguments<'_>, result: fmt::Arguments<'_>) {
+        note(format_args!("{} {function}({arguments}) = {result}", self.name));
+    }
+}

@@ -1,0 +1,93 @@
+//! Bells: what wakes a thread that sleeps in the kernel on a lane. Each is a datagram socket with an abstract name made of the
+//! process's random token and the lane; whoever knows the token can ring, and ringing can do no more than wake.
+
+use std::sync::OnceLock;
+
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
+use wsd_os::bell::{Bell, Ringer};
+use wsd_os::memory::FdSlot;
+
+use super::pair::LANES;
+
+static BELLS: [FdSlot; LANES] = [const { FdSlot::new() }; LANES];
+static RINGER: OnceLock<Ringer> = OnceLock::new();
+/// Lanes taken by a set or by a thread that polls; lane 0 always is.
+static TAKEN: AtomicU32 = AtomicU32::new(1);
+static TOKEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// This process's token.
+pub(crate) fn token() -> [u64; 2] {
+    [TOKEN[0].load(Ordering::Relaxed), TOKEN[1].load(Ordering::Relaxed)]
+}
+
+/// Draws a token. At start and in the child of a fork.
+pub(crate) fn start() -> Result<(), Errno> {
+    let random = wsd_os::random::bytes::<16>()?;
+    let (low, high) = random.split_at(8);
+    for (word, half) in TOKEN.iter().zip([low, high]) {
+        word.store(half.iter().fold(0, |n, byte| (n << 8) | u64::from(*byte)), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// In the child of a fork: bells of its own. Lanes of inherited sets stay taken.
+pub(crate) fn restart_in_child() {
+    for bell in &BELLS {
+        bell.close();
+    }
+    let _ = start();
+}
+
+/// Takes a free lane, makes its bell. `None`: none is free, or no bell can be made.
+pub(crate) fn take_lane() -> Option<u32> {
+    let mut taken = TAKEN.load(Ordering::Relaxed);
+    loop {
+        let lane = (!taken).trailing_zeros();
+        if lane as usize >= LANES {
+            return None;
+        }
+        match TAKEN.compare_exchange_weak(taken, taken | (1 << lane), Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => {
+                if bell(lane).is_some() {
+                    return Some(lane);
+                }
+                drop_lane(lane);
+                return None;
+            }
+            Err(now) => taken = now,
+        }
+    }
+}
+
+/// Gives a lane back.
+pub(crate) fn drop_lane(lane: u32) {
+    TAKEN.fetch_and(!(1 << lane), Ordering::AcqRel);
+}
+
+/// The bell of a lane, made at first use.
+pub(crate) fn bell(lane: u32) -> Option<BorrowedFd<'static>> {
+    BELLS.get(lane as usize)?.get_or_make(|| Bell::bind(token(), lane)).ok()
+}
+
+/// Silences a lane's bell.
+pub(crate) fn drain(lane: u32) {
+    if let Some(bell) = bell(lane) {
+        Bell::drain(bell);
+    }
+}
+
+/// Rings a lane's bell of the process with this token. Never blocks; a bell that is ringing already, or is gone, is fine.
+pub(crate) fn ring(token: [u64; 2], lane: u32) {
+    if let Some(ringer) = RINGER.get() {
+        ringer.ring(token, lane);
+    } else if let Ok(ringer) = Ringer::new() {
+        RINGER.get_or_init(|| ringer).ring(token, lane);
+    }
+}
+
+/// Rings a lane's bell of this process.
+pub(crate) fn ring_own(lane: u32) {
+    ring(token(), lane);
+}

@@ -1,0 +1,132 @@
+//! What a set reports: its ready list, and the kernel's events made true.
+
+use wsd_os::atomic::Ordering;
+
+use super::member::{EDGE, EVENTS, Member, ONESHOT};
+use super::registry::{Inner, Set, is_wakeup, modify, ours};
+use crate::family::{self, Attach};
+use crate::front::EpollEvent;
+use crate::stream::readiness::{self, ERR, HUP, OUT, SEND_EVENTS};
+use crate::stream::state::Stream;
+use crate::wait::wake::lane_bit;
+
+impl Set {
+    /// Moves what is true from the ready list into `events`; how many.
+    pub(super) fn collect(&self, events: &mut [EpollEvent]) -> usize {
+        let mut held = self.hold();
+        let inner = &mut *held.inner;
+        let mut count = 0;
+        // Each member is looked at once per call; level-triggered ones that stay ready go to the back.
+        for _ in 0..inner.ready.len() {
+            if count == events.len() {
+                break;
+            }
+            let Some(fd) = inner.ready.pop_front() else { break };
+            let again = self.report(inner, fd, &mut |event| {
+                events[count] = event;
+                count += 1;
+            });
+            inner.members[fd as usize].listed = again;
+            if again {
+                inner.ready.push_back(fd);
+            }
+        }
+        count
+    }
+
+    /// Looks at one member; whether it stays on the list.
+    fn report(&self, inner: &mut Inner, fd: i32, emit: &mut impl FnMut(EpollEvent)) -> bool {
+        let member = &mut inner.members[fd as usize];
+        let Some(stream) = live(member, fd) else { return false };
+        if stream.record.attach() != Attach::Attached || member.spent {
+            member.fresh = false;
+            return false;
+        }
+        let wanted = (member.events & EVENTS) | ERR | HUP;
+        let edge = member.events & EDGE != 0;
+        let mut true_now = readiness::of(&stream).events & wanted;
+        if true_now == 0 || edge {
+            let unready_send = if true_now & SEND_EVENTS == 0 { member.events & SEND_EVENTS } else { 0 };
+            readiness::arm(&stream, lane_bit(self.lane()), unready_send);
+            if true_now == 0 {
+                // What came before the arming is found now; what comes after it is notified.
+                true_now = readiness::of(&stream).events & wanted;
+            }
+        }
+        let fresh = std::mem::take(&mut member.fresh);
+        if true_now == 0 || (edge && !fresh) {
+            return false;
+        }
+        emit(member.event(true_now));
+        if member.events & ONESHOT != 0 {
+            member.spent = true;
+            return false;
+        }
+        !edge
+    }
+
+    /// Translates the kernel's events in place and drops what is not true; how many are left, and whether to look again.
+    pub(super) fn translate(&self, epfd: i32, events: &mut [EpollEvent]) -> (usize, bool) {
+        let mut rung = false;
+        let mut kept = 0;
+        let mut held = None;
+        for number in 0..events.len() {
+            let event = events[number];
+            let Some(low) = ours(event.u64) else {
+                events[kept] = event;
+                kept += 1;
+                continue;
+            };
+            if is_wakeup(low) {
+                rung = true;
+                self.calm();
+                continue;
+            }
+            let held = held.get_or_insert_with(|| self.hold());
+            let Some(member) = held.inner.members.get_mut(low as usize).filter(|member| member.used) else {
+                continue;
+            };
+            let true_now = self.true_part(epfd, low as i32, member, event.events);
+            if true_now != 0 {
+                events[kept] = member.event(true_now);
+                kept += 1;
+            }
+        }
+        (kept, rung)
+    }
+
+    /// What of a kernel event on a tracked socket is true.
+    fn true_part(&self, epfd: i32, fd: i32, member: &mut Member, events: u32) -> u32 {
+        let Some(stream) = live(member, fd) else { return events };
+        if stream.record.attach() != Attach::Attached {
+            return events;
+        }
+        if member.spent {
+            return 0;
+        }
+        let ready = readiness::of(&stream);
+        let wanted = (member.events & EVENTS) | ERR | HUP;
+        let true_now = (events & ready.kernel) | (ready.events & wanted);
+        if member.events & ONESHOT != 0 {
+            if true_now == 0 {
+                // The kernel has disarmed it for an event that the program never sees.
+                modify(epfd, fd, member.events);
+            } else {
+                member.spent = true;
+            }
+        } else if events & OUT != 0 && true_now & OUT == 0 && member.events & EDGE == 0 && !member.masked {
+            // The ring is full while TCP is idle: the kernel would report this for ever.
+            member.masked = true;
+            modify(epfd, fd, member.events & !SEND_EVENTS);
+            readiness::arm(&stream, lane_bit(self.lane()), SEND_EVENTS);
+        }
+        true_now
+    }
+}
+
+fn live(member: &Member, fd: i32) -> Option<Stream> {
+    let family = family::get()?;
+    let record = family.record(member.index);
+    let generation = record.generation.load(Ordering::Acquire);
+    (member.used && generation == member.generation).then_some(Stream { fd, index: member.index, record, generation })
+}

@@ -1,0 +1,401 @@
+//! Which epoll descriptors are sets with tracked sockets, and who is in them.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::io::Errno;
+use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
+use wsd_os::doorbell;
+use wsd_os::memory::{FdSlot, SharedSlot, SparseArray};
+use wsd_os::fd::{AsRawFd, BorrowedFd};
+use wsd_os::poll::epoll_ctl_raw;
+use wsd_os::signal::Critical;
+
+use super::member::{EXCLUSIVE, Member};
+use crate::family::layout::{DESCRIPTORS, RECORDS};
+use crate::family::{self, Attach, table};
+use crate::front::EpollEvent;
+use crate::stream::channel;
+use crate::wait::bells;
+
+/// Datum of the set's own wake-ups; the low half of a datum of ours is a descriptor number otherwise.
+const BELL: u32 = u32::MAX;
+const NUDGE: u32 = u32::MAX - 1;
+
+/// An epoll set with tracked members.
+pub(crate) struct Set {
+    /// Lane, 0 if none was free: then the nudge alone wakes.
+    lane: AtomicU32,
+    nudge: FdSlot,
+    /// Descriptors that name it.
+    names: AtomicU32,
+    /// Threads in (or about to enter) the kernel's wait.
+    pub(super) sleepers: AtomicU32,
+    /// Members that have, or had, a companion.
+    companions: AtomicU32,
+    /// When the kernel was asked last.
+    pub(super) asked_kernel: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+/// What the set's lock guards.
+#[derive(Default)]
+pub(super) struct Inner {
+    /// By descriptor number.
+    pub(super) members: Vec<Member>,
+    /// Descriptors to look at.
+    pub(super) ready: VecDeque<i32>,
+}
+
+/// The lock, with signal handlers deferred.
+pub(super) struct Held<'a> {
+    pub(super) inner: MutexGuard<'a, Inner>,
+    _critical: Critical,
+}
+
+static SETS: OnceLock<SparseArray<SharedSlot<Set>>> = OnceLock::new();
+/// Record -> descriptor of the one set it is in, + 1; `MANY`: look at all.
+static WATCHERS: OnceLock<SparseArray<AtomicU32>> = OnceLock::new();
+const MANY: u32 = u32::MAX;
+/// One past the highest epoll descriptor with a set.
+static HIGHEST: AtomicU32 = AtomicU32::new(0);
+/// Upper half of our data: random, with a bit pattern that no pointer has.
+static TAG: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static FORKING: RefCell<Vec<Held<'static>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the tables.
+pub(crate) fn start() -> Result<(), Errno> {
+    let random = u32::from_le_bytes(wsd_os::random::bytes::<4>()?);
+    TAG.store((random & 0x00FF_FFFF) | 0x5A00_0000, Ordering::Relaxed);
+    SETS.set(SparseArray::new(DESCRIPTORS)?).map_err(|_| Errno::ALREADY)?;
+    WATCHERS.set(SparseArray::new(RECORDS)?).map_err(|_| Errno::ALREADY)
+}
+
+pub(super) fn datum(low: u32) -> u64 {
+    (u64::from(TAG.load(Ordering::Relaxed)) << 32) | u64::from(low)
+}
+
+/// The descriptor in a datum of ours.
+pub(super) fn ours(data: u64) -> Option<u32> {
+    ((data >> 32) as u32 == TAG.load(Ordering::Relaxed)).then_some(data as u32)
+}
+
+/// Whether a datum of ours is a wake-up.
+pub(super) fn is_wakeup(low: u32) -> bool {
+    low == BELL || low == NUDGE
+}
+
+fn slot(epfd: i32) -> Option<&'static SharedSlot<Set>> {
+    SETS.get()?.get(usize::try_from(epfd).ok()?)
+}
+
+pub(super) fn find(epfd: i32) -> Option<&'static Set> {
+    slot(epfd)?.load()
+}
+
+fn all() -> impl Iterator<Item = (i32, &'static Set)> {
+    let highest = HIGHEST.load(Ordering::Acquire) as usize;
+    SETS.get()
+        .into_iter()
+        .flat_map(|sets| sets.iter())
+        .take(highest)
+        .enumerate()
+        .filter_map(|(epfd, slot)| Some((i32::try_from(epfd).ok()?, slot.load()?)))
+}
+
+/// Adds a wake-up to the kernel's set.
+fn add(epfd: i32, fd: BorrowedFd<'_>, datum: u64) -> Result<(), Errno> {
+    let event = EpollEvent { events: crate::stream::readiness::IN, u64: datum };
+    epoll_ctl_raw(epfd, ADD, fd.as_raw_fd(), Some(event))
+}
+
+const ADD: i32 = 1;
+const DEL: i32 = 2;
+const MODIFY: i32 = 3;
+
+/// Changes the kernel's registration of a tracked socket.
+pub(super) fn modify(epfd: i32, fd: i32, events: u32) {
+    let _ = epoll_ctl_raw(epfd, MODIFY, fd, Some(EpollEvent { events, u64: datum(fd as u32) }));
+}
+
+impl Set {
+    /// Makes the set for `epfd` and adds its wake-ups to the kernel's set.
+    fn create(epfd: i32) -> Result<&'static Self, Errno> {
+        let set: &'static Self = Box::leak(Box::new(Self {
+            lane: AtomicU32::new(bells::take_lane().unwrap_or(0)),
+            nudge: FdSlot::new(),
+            names: AtomicU32::new(1),
+            sleepers: AtomicU32::new(0),
+            companions: AtomicU32::new(0),
+            asked_kernel: AtomicU64::new(0),
+            inner: Mutex::new(Inner::default()),
+        }));
+        let nudge = set.nudge.get_or_make(doorbell::event)?;
+        add(epfd, nudge, datum(NUDGE))?;
+        if let Some(bell) = (set.lane() != 0).then(|| bells::bell(set.lane())).flatten() {
+            add(epfd, bell, datum(BELL))?;
+        }
+        slot(epfd).ok_or(Errno::BADF)?.store(set);
+        HIGHEST.fetch_max(epfd as u32 + 1, Ordering::AcqRel);
+        Ok(set)
+    }
+
+    pub(super) fn lane(&self) -> u32 {
+        self.lane.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hold(&self) -> Held<'_> {
+        let critical = Critical::enter();
+        Held { inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner), _critical: critical }
+    }
+
+    #[inline]
+    pub(super) fn has_companions(&self) -> bool {
+        self.companions.load(Ordering::Acquire) != 0
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        self.has_companions() && !self.hold().inner.ready.is_empty()
+    }
+
+    /// Makes a thread that sleeps in the kernel's wait look again.
+    pub(super) fn nudge(&self) {
+        if let Ok(event) = self.nudge.get_or_make(doorbell::event) {
+            doorbell::signal(event);
+        }
+    }
+
+    /// Silences the nudge.
+    pub(super) fn calm(&self) {
+        if let Ok(event) = self.nudge.get_or_make(doorbell::event) {
+            doorbell::clear(event);
+        }
+    }
+
+    /// More is ready than one thread takes: another one that sleeps gets the rest.
+    pub(super) fn wake_others(&self) {
+        if self.sleepers.load(Ordering::SeqCst) != 0 && self.has_ready() {
+            self.nudge();
+        }
+    }
+}
+
+/// See [`crate::front::epoll_ctl`].
+pub(crate) fn control(
+    epfd: i32,
+    op: i32,
+    fd: i32,
+    event: Option<EpollEvent>,
+    kernel: &mut impl FnMut(Option<EpollEvent>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let tracked = family::get().and_then(|family| Some((family, table::find(family, fd)?)));
+    let Some((family, index)) = tracked else {
+        return kernel(event);
+    };
+    if table::in_vfork_child() {
+        return kernel(event);
+    }
+    let set = match find(epfd) {
+        Some(set) => set,
+        None if op == ADD => match Set::create(epfd) {
+            Ok(set) => set,
+            // No set of ours: the socket stays with the kernel.
+            Err(_) => {
+                family.record(index).set_attach(Attach::Never);
+                return kernel(event);
+            }
+        },
+        None => return kernel(event),
+    };
+    let Some(event) = event.filter(|_| op != DEL) else {
+        kernel(None)?;
+        set.forget_member(fd);
+        return Ok(());
+    };
+    let events = event.events;
+    kernel(Some(EpollEvent { events, u64: datum(fd as u32) }))?;
+    set.register(epfd, fd, index, event);
+    Ok(())
+}
+
+impl Set {
+    fn register(&'static self, epfd: i32, fd: i32, index: u32, event: EpollEvent) {
+        let Some(family) = family::get() else { return };
+        let record = family.record(index);
+        let number = fd as usize;
+        let events = event.events;
+        if events & EXCLUSIVE != 0 {
+            record.change_attach(Attach::No, Attach::Never);
+        }
+        {
+            let mut held = self.hold();
+            if held.inner.members.len() <= number {
+                held.inner.members.resize(number + 1, Member::default());
+                let wanted = number + 1;
+                let have = held.inner.ready.len();
+                held.inner.ready.reserve(wanted.saturating_sub(have));
+            }
+            let listed = held.inner.members[number].listed;
+            held.inner.members[number] = Member {
+                used: true,
+                index,
+                generation: record.generation.load(Ordering::Acquire),
+                events,
+                data: event.u64,
+                listed,
+                ..Member::default()
+            };
+        }
+        self.watch(epfd, index);
+        if record.attach() == Attach::Attached {
+            news(index, true);
+        }
+    }
+
+    fn watch(&self, epfd: i32, index: u32) {
+        let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
+        let mine = epfd as u32 + 1;
+        let before = watcher.load(Ordering::Acquire);
+        if before == 0 {
+            watcher.store(mine, Ordering::Release);
+        } else if before != mine {
+            watcher.store(MANY, Ordering::Release);
+        }
+        if let Some(channel) = channel::of(index) {
+            channel.lanes.fetch_or(1 << self.lane(), Ordering::AcqRel);
+        }
+    }
+
+    fn forget_member(&self, fd: i32) {
+        let mut held = self.hold();
+        if let Some(member) = usize::try_from(fd).ok().and_then(|number| held.inner.members.get_mut(number)) {
+            member.used = false;
+        }
+    }
+}
+
+/// A connection has news: its members go to the ready lists. `local`: whoever sleeps must be woken from here.
+pub(crate) fn news(index: u32, local: bool) {
+    let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
+    match watcher.load(Ordering::Acquire) {
+        0 => {}
+        MANY => {
+            for (_, set) in all() {
+                set.list(index, true);
+            }
+        }
+        one => {
+            if let Some(set) = find(one as i32 - 1) {
+                set.list(index, local);
+            }
+        }
+    }
+}
+
+impl Set {
+    fn list(&self, index: u32, nudge: bool) {
+        let mut found = false;
+        {
+            let mut held = self.hold();
+            let inner = &mut *held.inner;
+            let hint = family::get().map(|family| family.record(index).descriptor.load(Ordering::Relaxed) as usize);
+            let fits = |member: &Member| member.used && member.index == index;
+            let first = hint.filter(|&number| inner.members.get(number).is_some_and(fits));
+            let numbers = first.map_or(0..inner.members.len(), |number| number..number + 1);
+            for number in numbers {
+                let member = &mut inner.members[number];
+                if !fits(member) {
+                    continue;
+                }
+                member.fresh = true;
+                found = true;
+                if !member.listed {
+                    member.listed = true;
+                    inner.ready.push_back(number as i32);
+                }
+            }
+        }
+        if found {
+            self.companions.store(1, Ordering::Release);
+            if nudge || self.sleepers.load(Ordering::SeqCst) != 0 {
+                self.nudge();
+            }
+        }
+    }
+}
+
+/// A record's last descriptor in this process is gone.
+pub(crate) fn gone(index: u32) {
+    let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
+    let before = watcher.swap(0, Ordering::AcqRel);
+    if let Some(channel) = channel::of(index) {
+        channel.lanes.store(0, Ordering::Relaxed);
+    }
+    let forget = |set: &Set| {
+        for member in set.hold().inner.members.iter_mut().filter(|member| member.index == index) {
+            member.used = false;
+        }
+    };
+    match before {
+        0 => {}
+        MANY => all().for_each(|(_, set)| forget(set)),
+        one => {
+            if let Some(set) = find(one as i32 - 1) {
+                forget(set);
+            }
+        }
+    }
+}
+
+/// An epoll descriptor is about to be closed.
+pub(crate) fn closing(fd: i32) {
+    let Some(slot) = slot(fd) else { return };
+    let Some(set) = slot.load() else { return };
+    slot.clear();
+    if set.names.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let lane = set.lane.swap(0, Ordering::AcqRel);
+        if lane != 0 {
+            bells::drop_lane(lane);
+        }
+        set.nudge.close();
+        let mut held = set.hold();
+        held.inner.members.iter_mut().for_each(|member| member.used = false);
+        held.inner.ready.clear();
+    }
+}
+
+/// A second descriptor for the same epoll set.
+pub(crate) fn duplicated(old: i32, new: i32) {
+    if let (Some(set), Some(slot)) = (find(old), slot(new)) {
+        set.names.fetch_add(1, Ordering::AcqRel);
+        slot.store(set);
+        HIGHEST.fetch_max(new as u32 + 1, Ordering::AcqRel);
+    }
+}
+
+/// One past the highest epoll descriptor that is a set.
+pub(crate) fn highest() -> u32 {
+    HIGHEST.load(Ordering::Acquire)
+}
+
+/// Before a fork: no set may be in the middle of a change.
+pub(crate) fn before_fork() {
+    FORKING.with_borrow_mut(|held| held.extend(all().map(|(_, set)| set.hold())));
+}
+
+/// After a fork, in both processes.
+pub(crate) fn after_fork() {
+    FORKING.with_borrow_mut(Vec::clear);
+}
+
+/// In the child: the sets are shared with the parent, whose wake-ups are in them.
+pub(crate) fn in_child() {
+    for (_, set) in all() {
+        set.lane.store(0, Ordering::Relaxed);
+        set.sleepers.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,24 @@
+//! Something changed about a connection: whoever of this process waits for it in a set must look again.
+
+use super::{bells, epoll, pair, sets};
+
+/// News of a connection from this process itself (promotion, death, shutdown).
+pub(crate) fn changed(index: u32) {
+    epoll::news(index, true);
+    sets::wake_pollers();
+}
+
+/// Takes what peers reported for a lane and passes it to the sets concerned.
+pub(crate) fn take_lane(lane: u32) {
+    pair::take(lane, |index| epoll::news(index, false));
+}
+
+/// The service thread's lane: those who had no lane of their own.
+pub(crate) fn take_for_others() {
+    bells::drain(0);
+    pair::sleeping(0);
+    pair::take(0, |index| {
+        epoll::news(index, true);
+        sets::wake_parked();
+    });
+}
