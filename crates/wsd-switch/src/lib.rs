@@ -7,6 +7,7 @@
 pub mod config;
 mod family;
 pub mod front;
+pub mod inspect;
 mod process;
 pub mod reason;
 pub mod registry;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+use wsd_os::atomic::Ordering;
 use wsd_os::fd::{BorrowedFd, borrow};
 use wsd_spi::ExtensionFunction;
 use wsd_spi::client::{Provider, San, SocketArguments, Tracer};
@@ -87,6 +88,7 @@ impl Providers {
                 Err(problem) => trace::note(format_args!("provider {} is not used: {problem}", entry.name)),
             }
         }
+        publish_names(&list);
         Self { list, upcalls }
     }
 
@@ -124,6 +126,16 @@ impl Providers {
             if let Ok(addresses) = addresses(&started.san) {
                 started.addresses = addresses;
             }
+        }
+    }
+}
+
+/// Lets an inspector know which provider a number is.
+fn publish_names(list: &[Started]) {
+    let Some(family) = crate::family::get() else { return };
+    for (place, started) in family.header.providers.iter().zip(list) {
+        for (byte, value) in place.iter().zip(started.name.bytes()) {
+            byte.store(value, Ordering::Relaxed);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use wsd_os::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use wsd_os::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 use wsd_os::lock::FamilyLock;
 use wsd_os::ring::{ConsumerState, ProducerState};
 
@@ -29,6 +29,9 @@ wsd_os::shared! {
     }
 }
 
+/// Bytes of a provider's name, and names kept.
+pub(crate) const PROVIDER_NAME: usize = 32;
+pub(crate) const PROVIDERS: usize = 16;
 /// `pid` of a slot reserved for a child about to be forked.
 pub(crate) const PENDING: u32 = u32::MAX;
 /// `pid` of a slot that is being emptied.
@@ -53,6 +56,8 @@ wsd_os::shared! {
         pub records_at: AtomicU64,
         pub processes_at: AtomicU64,
         pub process_bytes: AtomicU64,
+        /// Names of the providers in the order of their numbers, padded with zeros.
+        pub providers: [[AtomicU8; PROVIDER_NAME]; PROVIDERS],
         /// Who is a member.
         pub members: [Member; SLOTS],
     }
@@ -121,9 +126,6 @@ wsd_os::shared! {
         pub receive_timeout: AtomicU64,
         pub send_timeout: AtomicU64,
         pub pad2: [AtomicU64; 6],
-        /// Local and peer name in the form of the negotiation (28 bytes of sockaddr_in6, padded).
-        pub local: [AtomicU64; 4],
-        pub peer: [AtomicU64; 4],
         /// Towards the peer.
         pub send: SendSide,
         /// From the peer.

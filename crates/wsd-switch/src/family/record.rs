@@ -1,7 +1,5 @@
 //! Records: allocation, counting, mirrored options.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
 use rustix::fd::BorrowedFd;
 use wsd_os::atomic::Ordering;
 use wsd_os::tcp;
@@ -96,15 +94,6 @@ impl Record {
         }
     }
 
-    /// Keeps the names for those who look from outside.
-    pub(crate) fn remember_names(&self, local: SocketAddr, peer: SocketAddr) {
-        for (words, name) in [(&self.local, local), (&self.peer, peer)] {
-            for (word, value) in words.iter().zip(name_words(name)) {
-                word.store(value, Ordering::Relaxed);
-            }
-        }
-    }
-
     /// Reads back from the kernel what the switch mirrors.
     pub(crate) fn mirror(&self, fd: BorrowedFd<'_>) {
         self.set_option(NONBLOCK, tcp::is_nonblocking(fd).unwrap_or(false));
@@ -117,23 +106,6 @@ impl Record {
         self.receive_timeout.store(timeout(tcp::Direction::Receive), Ordering::Relaxed);
         self.send_timeout.store(timeout(tcp::Direction::Send), Ordering::Relaxed);
     }
-}
-
-/// A name in four words: address in two, port, family.
-pub(crate) fn name_words(name: SocketAddr) -> [u64; 4] {
-    let octets = match name.ip() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    };
-    let half = |bytes: &[u8]| bytes.iter().fold(0u64, |n, byte| (n << 8) | u64::from(*byte));
-    [half(&octets[..8]), half(&octets[8..]), u64::from(name.port()), 1]
-}
-
-/// The name in four words of [`name_words`]; `None` if none was stored.
-pub(crate) fn name_of(words: [u64; 4]) -> Option<SocketAddr> {
-    let bits = (u128::from(words[0]) << 64) | u128::from(words[1]);
-    let port = u16::try_from(words[2]).ok()?;
-    (words[3] == 1).then(|| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port))
 }
 
 /// A closed record whose companion is gone.
@@ -174,9 +146,6 @@ impl Record {
         self.provider.store(0, Ordering::Relaxed);
         self.receive_timeout.store(0, Ordering::Relaxed);
         self.send_timeout.store(0, Ordering::Relaxed);
-        for word in self.local.iter().chain(&self.peer) {
-            word.store(0, Ordering::Relaxed);
-        }
         for common in [&self.send.common, &self.recv.common] {
             common.gate.store(0, Ordering::Relaxed);
             common.flags.store(0, Ordering::Relaxed);

@@ -121,7 +121,6 @@ impl Service {
             record.mirror(stream.borrow());
             Names::of(stream.borrow()).ok_or(fail(Reason::ShutDown))?
         };
-        record.remember_names(names.local, names.peer);
         let provider = self.providers.for_addresses(names.local, names.peer);
         let provider = provider.ok_or(fail(if self.providers.is_empty() {
             Reason::NoProvider

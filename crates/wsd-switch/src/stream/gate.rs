@@ -87,8 +87,9 @@ fn encode(state: State) -> u32 {
     number << 24
 }
 
+/// The state in a gate's word.
 #[inline]
-fn decode(word: u32) -> State {
+pub(crate) fn decode(word: u32) -> State {
     match word >> 24 {
         0 => State::Tcp,
         1 => State::Agreed,

@@ -1,0 +1,246 @@
+//! Looking at the connections of other processes, from outside and without their help: a stopped or busy process answers
+//! too. Needs the rights of ptrace(2) on them. Only used by the command, never inside a program.
+
+use std::collections::HashMap;
+use std::fs;
+use std::mem::offset_of;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use wsd_os::process;
+
+use crate::family::layout::{
+    Common, DESCRIPTORS, Header, MAGIC, Member, PROVIDER_NAME, Process, RECORDS, RecvSide, Record, SLOTS, SendSide,
+};
+use crate::family::Life;
+use crate::reason::Reason;
+use crate::stream::gate::{self, State};
+
+/// One end of a connection, as a process under the switch has it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: String,
+    /// Its descriptor.
+    pub fd: i32,
+    /// Name of this end.
+    pub local: SocketAddr,
+    /// Name of the other end.
+    pub peer: SocketAddr,
+    /// Name of the provider if a direction takes the SAN, else `tcp`.
+    pub path: String,
+    /// Why not both directions take the SAN.
+    pub reason: Option<Reason>,
+    /// Bytes by path and direction.
+    pub san_bytes_sent: u64,
+    /// As above.
+    pub san_bytes_received: u64,
+    /// As above.
+    pub tcp_bytes_sent: u64,
+    /// As above.
+    pub tcp_bytes_received: u64,
+}
+
+/// The connections of all processes under the switch that the caller may look at.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn connections() -> Result<Vec<Connection>, rustix::io::Errno> {
+    Ok(process::list()?.into_iter().flat_map(|pid| connections_of(pid).unwrap_or_default()).collect())
+}
+
+/// The connections of one process; `None` if it is not under the switch, or may not be looked at.
+pub fn connections_of(pid: u32) -> Option<Vec<Connection>> {
+    let region = Region::of(pid)?;
+    let slot = region.slot()?;
+    let sockets = Sockets::of(pid);
+    let comm = process::name(pid).unwrap_or_default();
+    let found = region
+        .descriptors(slot)?
+        .into_iter()
+        .filter_map(|(fd, index)| {
+            let record = region.record(index)?;
+            let (local, peer) = sockets.names(pid, fd)?;
+            record.connection(&region, pid, &comm, fd, local, peer)
+        })
+        .collect();
+    Some(found)
+}
+
+/// The family region of another process.
+struct Region {
+    pid: u32,
+    base: u64,
+    header: Vec<u8>,
+}
+
+impl Region {
+    fn of(pid: u32) -> Option<Self> {
+        let name = crate::family::layout::REGION_NAME.to_str().ok()?;
+        let mapping = process::mappings(pid, name).ok()?.into_iter().next()?;
+        let header = read(pid, mapping.start, size_of::<Header>())?;
+        let region = Self { pid, base: mapping.start, header };
+        let fits = region.header_u64(offset_of!(Header, magic)) == MAGIC
+            && region.header_u64(offset_of!(Header, record_bytes)) == size_of::<Record>() as u64
+            && region.header_u64(offset_of!(Header, process_bytes)) == size_of::<Process>() as u64;
+        fits.then_some(region)
+    }
+
+    fn header_u64(&self, at: usize) -> u64 {
+        u64_at(&self.header, at)
+    }
+
+    fn slot(&self) -> Option<usize> {
+        let members = offset_of!(Header, members);
+        (0..SLOTS).find(|slot| u32_at(&self.header, members + slot * size_of::<Member>()) == self.pid)
+    }
+
+    /// Descriptor numbers and the records they name. Reads no more of the sparse region than was ever used.
+    fn descriptors(&self, slot: usize) -> Option<Vec<(i32, u32)>> {
+        let base = self.base
+            + self.header_u64(offset_of!(Header, processes_at))
+            + (slot * size_of::<Process>()) as u64;
+        let head = read(self.pid, base, offset_of!(Process, descriptors) + 4)?;
+        let highest = (u32_at(&head, offset_of!(Process, descriptors)) as usize).min(DESCRIPTORS);
+        let table = read(self.pid, base + offset_of!(Process, table) as u64, highest * 4)?;
+        let entries = table.chunks_exact(4).enumerate();
+        Some(entries.filter_map(|(fd, entry)| Some((fd as i32, u32_at(entry, 0).checked_sub(1)?))).collect())
+    }
+
+    fn record(&self, index: u32) -> Option<Snapshot> {
+        let at = self.base
+            + self.header_u64(offset_of!(Header, records_at))
+            + u64::from(index) * size_of::<Record>() as u64;
+        if index as usize >= RECORDS {
+            return None;
+        }
+        read(self.pid, at, size_of::<Record>()).map(Snapshot)
+    }
+
+    fn provider(&self, number: u32) -> Option<String> {
+        let at = offset_of!(Header, providers) + (number.checked_sub(1)? as usize) * PROVIDER_NAME;
+        let bytes = self.header.get(at..at + PROVIDER_NAME)?;
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8(bytes[..end].to_vec()).ok().filter(|name| !name.is_empty())
+    }
+}
+
+/// Bytes of a record.
+struct Snapshot(Vec<u8>);
+
+impl Snapshot {
+    fn connection(
+        &self,
+        region: &Region,
+        pid: u32,
+        comm: &str,
+        fd: i32,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Option<Connection> {
+        let life = u32_at(&self.0, offset_of!(Record, life));
+        if life != Life::Connected as u32 && life != Life::Connecting as u32 {
+            return None;
+        }
+        let send = offset_of!(Record, send) + offset_of!(SendSide, common);
+        let recv = offset_of!(Record, recv) + offset_of!(RecvSide, common);
+        let state = |common: usize| gate::decode(u32_at(&self.0, common + offset_of!(Common, gate)));
+        let bytes = |common: usize| {
+            let at = |field| u64_at(&self.0, common + field);
+            (at(offset_of!(Common, san_bytes)), at(offset_of!(Common, kernel_bytes)))
+        };
+        let on_san = |state: State| matches!(state, State::San | State::Dead);
+        let number = u32_at(&self.0, offset_of!(Record, provider));
+        let path = (on_san(state(send)) || on_san(state(recv)))
+            .then(|| region.provider(number).unwrap_or_else(|| "san".to_owned()))
+            .unwrap_or_else(|| "tcp".to_owned());
+        let both = state(send) == State::San && state(recv) == State::San;
+        let reason = Reason::from_number(u32_at(&self.0, offset_of!(Record, reason)));
+        let reason = if both { None } else { Some(reason.unwrap_or(Reason::AwaitingConsent)) };
+        let ((san_bytes_sent, tcp_bytes_sent), (san_bytes_received, tcp_bytes_received)) =
+            (bytes(send), bytes(recv));
+        Some(Connection {
+            pid,
+            comm: comm.to_owned(),
+            fd,
+            local,
+            peer,
+            path,
+            reason,
+            san_bytes_sent,
+            san_bytes_received,
+            tcp_bytes_sent,
+            tcp_bytes_received,
+        })
+    }
+}
+
+/// Names of the TCP sockets in a process's network namespace, by inode.
+struct Sockets(HashMap<u64, (SocketAddr, SocketAddr)>);
+
+impl Sockets {
+    fn of(pid: u32) -> Self {
+        let mut sockets = HashMap::new();
+        for file in ["tcp", "tcp6"] {
+            let text = fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+            sockets.extend(text.lines().skip(1).filter_map(socket_line));
+        }
+        Self(sockets)
+    }
+
+    fn names(&self, pid: u32, fd: i32) -> Option<(SocketAddr, SocketAddr)> {
+        let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        self.0.get(&inode).copied()
+    }
+}
+
+/// `sl local remote state ... inode`, addresses in hexadecimal words of the host's byte order.
+fn socket_line(line: &str) -> Option<(u64, (SocketAddr, SocketAddr))> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let inode = fields.get(9)?.parse().ok()?;
+    Some((inode, (address(fields.get(1)?)?, address(fields.get(2)?)?)))
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let words: Vec<u32> =
+        (0..ip.len() / 8).map(|n| u32::from_str_radix(&ip[n * 8..n * 8 + 8], 16).ok()).collect::<Option<_>>()?;
+    let octets: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let ip = match octets.len() {
+        4 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?)),
+        16 => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?)).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+fn read(pid: u32, at: u64, length: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    (length == 0 || process::read_memory(pid, at, &mut bytes).ok()? == length).then_some(bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_table_is_read() {
+        let line = "   1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 20";
+        let (inode, (local, peer)) = socket_line(line).expect("a line");
+        assert_eq!(inode, 4711);
+        assert_eq!(local, "127.0.0.1:8080".parse().expect("an address"));
+        assert_eq!(peer.port(), 0xD431);
+        let mapped = address("0000000000000000FFFF00000100007F:0016").expect("an address");
+        assert_eq!(mapped, "127.0.0.1:22".parse().expect("an address"));
+    }
+}
