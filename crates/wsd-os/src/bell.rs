@@ -12,7 +12,7 @@ use rustix::net::{
 
 use crate::fd::{BorrowedFd, OwnedFd, move_high};
 
-/// Making and silencing bells.
+/// Making, silencing and ringing bells.
 #[derive(Debug)]
 pub struct Bell;
 
@@ -37,29 +37,21 @@ impl Bell {
             }
         }
     }
-}
 
-/// Rings the bells of other processes.
-#[derive(Debug)]
-pub struct Ringer {
-    fd: OwnedFd,
-}
-
-impl Ringer {
-    /// A ringer; one serves a whole process.
+    /// A descriptor to ring bells with; one serves a whole process.
     ///
     /// # Errors
     ///
     /// As socket(2).
-    pub fn new() -> Result<Self, Errno> {
-        Ok(Self { fd: socket()? })
+    pub fn ringer() -> Result<OwnedFd, Errno> {
+        socket()
     }
 
     /// Rings. Never blocks and raises no signal. A full queue means that it rings already; a bell that does not exist
     /// belongs to a process that is gone.
-    pub fn ring(&self, token: [u64; 2], number: u32) {
+    pub fn ring(ringer: BorrowedFd<'_>, token: [u64; 2], number: u32) {
         if let Ok(address) = address(token, number) {
-            let _ = sendto(&self.fd, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &address);
+            let _ = sendto(ringer, &[1], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &address);
         }
     }
 }
@@ -101,15 +93,15 @@ mod tests {
     fn rings_until_drained_and_only_the_one_meant() {
         let token = [crate::clock::now_ns(), u64::from(crate::thread::tid())];
         let (one, two) = (Bell::bind(token, 1).expect("a bell"), Bell::bind(token, 2).expect("a bell"));
-        let ringer = Ringer::new().expect("a ringer");
+        let ringer = Bell::ringer().expect("a ringer");
         for _ in 0..2000 {
-            ringer.ring(token, 2);
+            Bell::ring(ringer.as_fd(), token, 2);
         }
         assert!(!rings(&one));
         assert!(rings(&two));
         Bell::drain(two.as_fd());
         assert!(!rings(&two));
-        ringer.ring(token, 3);
+        Bell::ring(ringer.as_fd(), token, 3);
         assert_eq!(Bell::bind(token, 1).map(drop), Err(Errno::ADDRINUSE));
     }
 }

@@ -7,6 +7,8 @@ use std::os::fd as std_fd;
 use rustix::io::{self, Errno};
 use rustix::process::{Resource, getrlimit};
 
+use crate::atomic::{AtomicU64, Ordering};
+
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 
 /// A file descriptor that is closed, by a raw system call, when this value is dropped.
@@ -28,6 +30,7 @@ impl OwnedFd {
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
+        private(self.0.as_raw_fd(), false);
         // SAFETY: this value owns the descriptor, and nobody uses it any more: it is being dropped.
         unsafe { io::close(self.0.as_raw_fd()) }
     }
@@ -94,7 +97,8 @@ pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
 
 /// Whether exec closes the descriptor; yes too if there is none.
 pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> bool {
-    io::fcntl_getfd(fd).is_ok_and(|flags| flags.contains(io::FdFlags::CLOEXEC)) || io::fcntl_getfd(fd).is_err()
+    io::fcntl_getfd(fd).is_ok_and(|flags| flags.contains(io::FdFlags::CLOEXEC))
+        || io::fcntl_getfd(fd).is_err()
 }
 
 /// The highest number at which hidden descriptors start. The kernel's table of descriptors, which every fork copies,
@@ -106,12 +110,50 @@ const HIGHEST_START: u64 = 4096 - 256;
 ///
 /// Where no high number is free, a lower one is taken; if none at all is free, `fd` itself is returned, close-on-exec.
 pub fn move_high(fd: OwnedFd) -> OwnedFd {
-    match duplicate_high(fd.as_fd()) {
+    let high = match duplicate_high(fd.as_fd()) {
         Ok(high) if high.as_raw_fd() > fd.as_raw_fd() => high,
         _ => {
             // The only failure of F_SETFD is EBADF, which an owned descriptor does not give.
             let _ = io::fcntl_setfd(&fd, io::FdFlags::CLOEXEC);
             fd
+        }
+    };
+    private(high.as_raw_fd(), true);
+    high
+}
+
+/// Hidden descriptors of this process, one bit each; higher numbers than these are not given out by [`move_high`].
+static PRIVATE: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
+
+fn private(fd: RawFd, on: bool) {
+    let Some(word) = PRIVATE.get(fd as usize / 64) else { return };
+    let bit = 1 << (fd as usize % 64);
+    if on {
+        word.fetch_or(bit, Ordering::Relaxed);
+    } else if word.load(Ordering::Relaxed) & bit != 0 {
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
+
+/// Whether `fd` is a hidden descriptor of our own, which the program does not know and must not close.
+pub fn is_private(fd: RawFd) -> bool {
+    let word = usize::try_from(fd).ok().and_then(|fd| PRIVATE.get(fd / 64));
+    word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (fd as usize % 64)) != 0)
+}
+
+/// In the child of a fork: closes the copies of all hidden descriptors but those in `kept`. Links then belong to the parent
+/// alone, whose death the peers notice. The values that owned them must be forgotten, not dropped.
+pub fn close_private_in_child(kept: &[RawFd]) {
+    for (number, word) in PRIVATE.iter().enumerate() {
+        let mut bits = word.load(Ordering::Relaxed);
+        while bits != 0 {
+            let fd = (number * 64 + bits.trailing_zeros() as usize) as RawFd;
+            bits &= bits - 1;
+            if !kept.contains(&fd) {
+                private(fd, false);
+                // SAFETY: a descriptor of ours, whose owner lives on only in the parent.
+                unsafe { io::close(fd) };
+            }
         }
     }
 }

@@ -170,7 +170,8 @@ impl Link {
     /// # Errors
     ///
     /// `EAGAIN` if nothing is there; `EMSGSIZE` if the packet was longer than `bytes` or brought more than `max_fds`
-    /// descriptors: the packet is lost and its descriptors are closed; `ECONNRESET` if the other side closed the link
+    /// descriptors, or if the process has no descriptor number left for them: the packet is lost and its descriptors
+    /// are closed; `ECONNRESET` if the other side closed the link
     /// with packets of ours unread.
     pub fn recv(&self, bytes: &mut [u8], max_fds: usize) -> Result<Option<Packet>, Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];

@@ -1,4 +1,7 @@
 //! What several tests need: child processes, and waiting for something to become true.
+//!
+//! Tests run at the same time, and children that one forks hold the descriptors of the others for a while: what needs the
+//! last descriptor of something to be closed happens only [`eventually`].
 
 use core::time::Duration;
 

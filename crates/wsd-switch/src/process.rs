@@ -14,7 +14,7 @@ use crate::service::kick;
 use crate::stream::channel;
 use crate::stream::gate::State;
 use crate::stream::state::Stream;
-use crate::wait::{bells, epoll, pair};
+use crate::wait::{bells, epoll, pair, sets};
 
 thread_local! {
     /// Slot reserved for the child of the fork under way.
@@ -51,12 +51,40 @@ pub(crate) fn track(fd: i32, life: Life, role: Role) {
 
 /// Stops following a descriptor that is about to be closed.
 pub(crate) fn untrack(family: &Family, fd: i32) {
+    give_back_before_last(family, fd);
     let Some(index) = table::remove(family, fd) else { return };
     let me: &Process = family.me();
     if me.counts[index as usize].load(Ordering::Acquire) == 1 {
         epoll::gone(index);
     }
     record::drop_reference(family, me, index);
+}
+
+/// This process has the companion, but others go on with the connection after it: they need it on TCP.
+fn give_back_before_last(family: &Family, fd: i32) {
+    let Some(index) = table::find(family, fd) else { return };
+    let record = family.record(index);
+    let last_here = family.me().counts[index as usize].load(Ordering::Acquire) == 1;
+    let others = record.holders.load(Ordering::Acquire) > 1;
+    let mine = record.controller.load(Ordering::Acquire) as usize == family::my_slot() + 1;
+    if last_here
+        && others
+        && mine
+        && record.attach() == Attach::Attached
+        && let Some(stream) = Stream::at(index)
+    {
+        let _ = leave(&stream.with(fd), Reason::SharedByProcesses);
+    }
+}
+
+/// Whether another process of the family has the companion. Its sleepers are reached there only, so whoever waits for the
+/// connection in a set here needs it on TCP.
+pub(crate) fn bring_home(stream: &Stream) {
+    let record = stream.record;
+    let controller = record.controller.load(Ordering::Acquire) as usize;
+    if controller != 0 && controller != family::my_slot() + 1 && record.attach() == Attach::Attached {
+        let _ = leave(stream, Reason::SharedByProcesses);
+    }
 }
 
 pub(crate) fn before_fork() {
@@ -83,10 +111,12 @@ pub(crate) fn after_fork_in_child() {
         Some(slot) => members::enter_child(family, slot),
         None => family::leave(),
     }
-    epoll::in_child();
     pair::forget_all();
     kick::restart_in_child();
     bells::restart_in_child();
+    sets::restart_in_child();
+    epoll::in_child();
+    wsd_os::fd::close_private_in_child(&[crate::trace::descriptor()]);
     table::release_after_fork();
     epoll::after_fork();
 }

@@ -77,6 +77,8 @@ reasons! {
     KernelCall = 22,
     /// Both ends are in one process.
     SameProcess = 23,
+    /// The other end needed the connection on TCP.
+    PeerWentToTcp = 24,
 }
 
 impl fmt::Display for Reason {

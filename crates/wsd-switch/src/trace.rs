@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use wsd_os::fd::OwnedFd;
+use wsd_os::fd::{AsRawFd, OwnedFd};
 use wsd_os::{clock, file, thread};
 use wsd_spi::client::Tracer;
 
@@ -18,6 +18,11 @@ pub(crate) fn start(path: &Path) -> Result<(), rustix::io::Errno> {
     let fd = file::append(path)?;
     let _ = FILE.set(fd);
     Ok(())
+}
+
+/// The trace file's descriptor, which forks share.
+pub(crate) fn descriptor() -> i32 {
+    FILE.get().map_or(-1, AsRawFd::as_raw_fd)
 }
 
 /// Whether there is a trace.

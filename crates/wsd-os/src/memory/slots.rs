@@ -89,6 +89,11 @@ impl FdSlot {
         }
     }
 
+    /// Forgets the descriptor without closing it.
+    pub fn forget(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
     /// Closes the descriptor. The caller makes sure that no thread uses it any more: a late one would meet whatever gets
     /// the number next.
     pub fn close(&self) {

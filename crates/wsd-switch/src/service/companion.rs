@@ -40,6 +40,7 @@ pub(super) struct Companion {
     /// We have mapped the peer's ring.
     pub(super) ring_mapped: bool,
     pub(super) said_bye: bool,
+    pub(super) peer_said_bye: bool,
 }
 
 /// How far the proof of the same connection is (session protocol, section 3).

@@ -23,7 +23,7 @@ pub(super) fn event() -> Option<BorrowedFd<'static>> {
 
 /// In the child of a fork: no service thread, and an event of its own.
 pub(crate) fn restart_in_child() {
-    EVENT.close();
+    EVENT.forget();
     STARTING.store(0, Ordering::Release);
 }
 

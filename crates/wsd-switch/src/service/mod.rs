@@ -1,6 +1,7 @@
 //! The service thread and what it does: companions from attach to close.
 
-pub(crate) mod companion;
+mod companion;
+mod demote;
 pub(crate) mod kick;
 mod links;
 mod port;

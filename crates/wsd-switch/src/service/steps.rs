@@ -32,16 +32,16 @@ const TALK_WITHIN: u64 = 5_000_000_000;
 const LAST_WORD: u64 = 1_000_000_000;
 
 /// A companion's end: why, and whether another attempt makes sense.
-struct Failure {
+pub(super) struct Failure {
     reason: Reason,
     again: bool,
 }
 
-fn fail(reason: Reason) -> Failure {
+pub(super) fn fail(reason: Reason) -> Failure {
     Failure { reason, again: false }
 }
 
-type Step = Result<(), Failure>;
+pub(super) type Step = Result<(), Failure>;
 
 impl Service {
     /// Looks at a connection: something was asked for or has happened.
@@ -146,6 +146,7 @@ impl Service {
             ring_taken: false,
             ring_mapped: false,
             said_bye: false,
+            peer_said_bye: false,
         })
     }
 
@@ -169,7 +170,23 @@ impl Service {
         self.receive(stream)?;
         self.prove(stream)?;
         self.promote(stream)?;
-        self.transmit(stream)
+        self.rewind(stream)?;
+        self.transmit(stream)?;
+        self.after_bye(stream);
+        Ok(())
+    }
+
+    /// The peer's companion says nothing any more: either its program has closed, or it went back to TCP.
+    fn after_bye(&mut self, stream: &Stream) {
+        let Some(companion) = self.companions.get_mut(&stream.index).filter(|c| c.peer_said_bye) else { return };
+        let commons = [&stream.record.send.common, &stream.record.recv.common];
+        if commons.iter().any(|common| common.gate().state() != State::Tcp) {
+            companion.stage = Stage::Lost;
+        } else if stream.record.attach() == Attach::Attached {
+            stream.record.set_reason(Some(Reason::PeerWentToTcp));
+            stream.record.set_attach(Attach::Leaving);
+            super::kick::kick(stream.index);
+        }
     }
 
     /// The companions have met: negotiate (SW-100..105).
@@ -223,7 +240,7 @@ impl Service {
     }
 
     /// Takes the messages that have arrived.
-    fn receive(&mut self, stream: &Stream) -> Step {
+    pub(super) fn receive(&mut self, stream: &Stream) -> Step {
         for _ in 0..64 {
             let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
             let (Some(session), port) = (companion.session.as_mut(), &mut companion.port) else { return Ok(()) };
@@ -271,17 +288,18 @@ impl Service {
                 record.send.common.flag(SWITCH_WANTED);
             }
             Event::Refused { .. } => {}
-            Event::Declined => record.set_reason(Some(Reason::AwaitingConsent)),
+            Event::DemoteRequested { direction } => self.demotion_wanted(stream, direction)?,
+            // `rewind` follows in the same round.
+            Event::Frozen { .. } => {}
+            Event::Declined | Event::Demoted { .. } => self.receive_is_on_tcp(stream)?,
             Event::Bye => {
-                if companion.stage == Stage::Up {
-                    companion.stage = Stage::Lost;
-                    trace::note(format_args!("connection {index}: the peer has closed"));
-                }
+                companion.peer_said_bye = true;
+                trace::note(format_args!("connection {index}: the peer's companion is done"));
             }
             Event::Reset => {
                 give_up(stream, Reason::CompanionLost);
             }
-            // Demotion and the pump are not offered by this end yet, so a peer may not speak of them.
+            // Without the pump, which is not offered yet, a peer may not speak of its messages.
             _ => return Err(fail(Reason::NegotiationFailed)),
         }
         Ok(())
@@ -498,7 +516,7 @@ impl Service {
     }
 
     /// Hands what the session has to say to the provider.
-    fn transmit(&mut self, stream: &Stream) -> Step {
+    pub(super) fn transmit(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         let Some(session) = companion.session.as_mut() else { return Ok(()) };
         let port = &mut companion.port;
@@ -548,6 +566,9 @@ impl Service {
     /// somebody used the socket around the switch.
     pub(super) fn tcp_ended(&mut self, index: u32) {
         let Some(companion) = self.companions.get(&index) else { return };
+        if Stream::at(index).is_some_and(|stream| stream.record.send.common.gate().state() == State::Rewind) {
+            return self.look(index);
+        }
         if companion.stage == Stage::Up {
             self.alarms.entry(index).or_insert(clock::now_ns() + LAST_WORD);
         }
@@ -587,7 +608,7 @@ impl Service {
     }
 
     /// The program has closed.
-    fn close(&mut self, stream: &Stream) {
+    pub(super) fn close(&mut self, stream: &Stream) {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return };
         if let Some(session) = companion.session.as_mut()
             && !companion.said_bye
@@ -602,26 +623,8 @@ impl Service {
         record::free_closed(self.family, stream.index);
     }
 
-    /// A call needs the connection on TCP. What is promoted cannot go back yet, so such a connection is given up.
-    fn leave(&mut self, stream: &Stream) {
-        let record = stream.record;
-        let commons = [&record.send.common, &record.recv.common];
-        if commons.iter().any(|common| common.gate().state() != State::Tcp) {
-            record.set_attach(Attach::Attached);
-            let reason = Reason::from_number(record.reason.load(Ordering::Relaxed));
-            give_up(stream, reason.unwrap_or(Reason::KernelCall));
-        } else {
-            self.forget(stream.index);
-        }
-        record.set_attach(Attach::Never);
-        record.recv.common.announce_change();
-        if record.life() == Life::Closed {
-            record::free_closed(self.family, stream.index);
-        }
-    }
-
     /// Takes a companion apart.
-    fn forget(&mut self, index: u32) {
+    pub(super) fn forget(&mut self, index: u32) {
         self.alarms.remove(&index);
         let Some(companion) = self.companions.remove(&index) else { return };
         self.keys.remove(&companion.key);
@@ -637,7 +640,7 @@ impl Service {
     }
 
     /// An attach came to nothing: the stream stays on TCP.
-    fn failed(&mut self, stream: &Stream, failure: &Failure) {
+    pub(super) fn failed(&mut self, stream: &Stream, failure: &Failure) {
         let record = stream.record;
         trace::note(format_args!("connection {} stays on TCP: {}", stream.index, failure.reason));
         if record.attach() == Attach::Attached {
@@ -660,7 +663,7 @@ impl Service {
 }
 
 /// Tells the session what the program's threads have done to the gates meanwhile.
-fn catch_up(session: &mut Session, stream: &Stream) {
+pub(super) fn catch_up(session: &mut Session, stream: &Stream) {
     let (send, recv) = (&stream.record.send.common, &stream.record.recv.common);
     if session.send_state() == SendState::Consented && send.gate().state() == State::San {
         let _ = session.promoted(send.promoted_at.load(Ordering::Acquire));
@@ -671,7 +674,7 @@ fn catch_up(session: &mut Session, stream: &Stream) {
 }
 
 /// Does something with the program's descriptor while it cannot be closed and reused.
-fn on_descriptor<T>(
+pub(super) fn on_descriptor<T>(
     family: &crate::family::Family,
     stream: &Stream,
     act: impl FnOnce(&Stream) -> T,

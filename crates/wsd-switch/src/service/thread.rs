@@ -33,6 +33,7 @@ const KIND: u64 = 0xFFFF_FFFF << 32;
 
 mod libc_events {
     pub(super) const IN: u32 = 0x001;
+    pub(super) const OUT: u32 = 0x004;
     pub(super) const RDHUP: u32 = 0x2000;
     pub(super) const ONESHOT: u32 = 1 << 30;
 }
@@ -103,6 +104,13 @@ impl Service {
         if poll::epoll_ctl(self.epoll.as_fd(), EpollOperation::Add, fd, event) == Err(Errno::EXIST) {
             let _ = poll::epoll_ctl(self.epoll.as_fd(), EpollOperation::Modify, fd, event);
         }
+    }
+
+    /// Reports when the kernel's socket takes bytes again. The table lock is held.
+    pub(super) fn watch_writable(&self, fd: i32, index: u32) {
+        let events = libc_events::OUT | libc_events::RDHUP | libc_events::ONESHOT;
+        let event = EpollEvent { events, u64: TCP | u64::from(index) };
+        let _ = poll::epoll_ctl(self.epoll.as_fd(), EpollOperation::Modify, fd, event);
     }
 
     fn run(&mut self) {

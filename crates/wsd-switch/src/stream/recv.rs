@@ -136,7 +136,7 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
 }
 
 /// The sender has named S (session protocol 4.4).
-pub(super) fn enter_ring(stream: &Stream, ring: Ring, start: u64) -> Result<(), Errno> {
+pub(crate) fn enter_ring(stream: &Stream, ring: Ring, start: u64) -> Result<(), Errno> {
     let side = &stream.record.recv;
     let read = side.common.kernel_bytes.load(Ordering::Acquire);
     if start < read {

@@ -1,18 +1,16 @@
 //! Bells: what wakes a thread that sleeps in the kernel on a lane. Each is a datagram socket with an abstract name made of the
 //! process's random token and the lane; whoever knows the token can ring, and ringing can do no more than wake.
 
-use std::sync::OnceLock;
-
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
-use wsd_os::bell::{Bell, Ringer};
+use wsd_os::bell::Bell;
 use wsd_os::memory::FdSlot;
 
 use super::pair::LANES;
 
 static BELLS: [FdSlot; LANES] = [const { FdSlot::new() }; LANES];
-static RINGER: OnceLock<Ringer> = OnceLock::new();
+static RINGER: FdSlot = FdSlot::new();
 /// Lanes taken by a set or by a thread that polls; lane 0 always is.
 static TAKEN: AtomicU32 = AtomicU32::new(1);
 static TOKEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
@@ -35,8 +33,11 @@ pub(crate) fn start() -> Result<(), Errno> {
 /// In the child of a fork: bells of its own. Lanes of inherited sets stay taken.
 pub(crate) fn restart_in_child() {
     for bell in &BELLS {
-        bell.close();
+        bell.forget();
     }
+    RINGER.forget();
+    // Lanes of threads that stayed behind are free; sets have given theirs up.
+    TAKEN.store(1, Ordering::Release);
     let _ = start();
 }
 
@@ -80,10 +81,8 @@ pub(crate) fn drain(lane: u32) {
 
 /// Rings a lane's bell of the process with this token. Never blocks; a bell that is ringing already, or is gone, is fine.
 pub(crate) fn ring(token: [u64; 2], lane: u32) {
-    if let Some(ringer) = RINGER.get() {
-        ringer.ring(token, lane);
-    } else if let Ok(ringer) = Ringer::new() {
-        RINGER.get_or_init(|| ringer).ring(token, lane);
+    if let Ok(ringer) = RINGER.get_or_make(Bell::ringer) {
+        Bell::ring(ringer, token, lane);
     }
 }
 

@@ -43,6 +43,7 @@ fn wait_on(
     timeout: Option<Duration>,
     mask: Option<&SignalMask>,
 ) -> Result<usize, Errno> {
+    set.bring_home();
     let end = Timeout::after(timeout);
     let began = clock::now_ns();
     let lane = set.lane();

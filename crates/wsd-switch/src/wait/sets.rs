@@ -12,6 +12,7 @@ use wsd_os::signal::Mask;
 use super::wake::lane_bit;
 use super::{Timeout, bells, notice, pair, spin};
 use crate::family::{self, Attach, Life, table};
+use crate::process;
 use crate::front::{Outcome, PollFd, SignalMask};
 use crate::stream::readiness::{self, ERR, HUP, IN};
 use crate::stream::state::Stream;
@@ -45,6 +46,9 @@ pub(crate) fn poll(
         many = vec![NONE; fds.len() + 1];
         &mut many[..]
     };
+    for stream in fds.iter().filter_map(|entry| attached(entry.fd)) {
+        process::bring_home(&stream);
+    }
     let lane = Lane::take();
     Outcome::Served(wait(fds, work, &lane, &Timeout::after(timeout), timeout, mask))
 }
@@ -63,7 +67,7 @@ fn stream_of(fd: i32) -> Option<Stream> {
 }
 
 fn attached(fd: i32) -> Option<Stream> {
-    stream_of(fd).filter(|stream| stream.record.attach() == Attach::Attached)
+    stream_of(fd).filter(|stream| matches!(stream.record.attach(), Attach::Attached | Attach::Leaving))
 }
 
 fn wait(
@@ -161,6 +165,13 @@ pub(crate) fn wait_readable(stream: &Stream, timeout: &Timeout) -> Result<(), Er
             }
         }
     }
+}
+
+/// In the child of a fork: nobody polls.
+pub(crate) fn restart_in_child() {
+    POLLING.store(0, Ordering::SeqCst);
+    PARKED.store(0, Ordering::SeqCst);
+    PARK.forget();
 }
 
 /// Wakes all threads in poll; they look at everything again.

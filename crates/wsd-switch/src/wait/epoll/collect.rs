@@ -38,10 +38,17 @@ impl Set {
     fn report(&self, inner: &mut Inner, fd: i32, emit: &mut impl FnMut(EpollEvent)) -> bool {
         let member = &mut inner.members[fd as usize];
         let Some(stream) = live(member, fd) else { return false };
-        if stream.record.attach() != Attach::Attached || member.spent {
+        let companion = matches!(stream.record.attach(), Attach::Attached | Attach::Leaving);
+        if !companion || member.spent {
             member.fresh = false;
+            if !companion && (member.served || member.masked) {
+                // A modification makes the kernel report again what is true now.
+                (member.served, member.masked) = (false, false);
+                modify(self.epfd(), fd, member.events);
+            }
             return false;
         }
+        member.served = true;
         let wanted = (member.events & EVENTS) | ERR | HUP;
         let edge = member.events & EDGE != 0;
         let mut true_now = readiness::of(&stream).events & wanted;
@@ -98,9 +105,10 @@ impl Set {
     /// What of a kernel event on a tracked socket is true.
     fn true_part(&self, epfd: i32, fd: i32, member: &mut Member, events: u32) -> u32 {
         let Some(stream) = live(member, fd) else { return events };
-        if stream.record.attach() != Attach::Attached {
+        if !matches!(stream.record.attach(), Attach::Attached | Attach::Leaving) {
             return events;
         }
+        member.served = true;
         if member.spent {
             return 0;
         }

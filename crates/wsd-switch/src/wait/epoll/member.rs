@@ -25,6 +25,8 @@ pub(super) struct Member {
     pub(super) fresh: bool,
     /// One-shot and reported.
     pub(super) spent: bool,
+    /// The switch has reported for it: when it is back on TCP the kernel's set needs a new edge.
+    pub(super) served: bool,
     /// EPOLLOUT was taken out of the kernel's registration.
     pub(super) masked: bool,
 }

@@ -16,7 +16,9 @@ use super::member::{EXCLUSIVE, Member};
 use crate::family::layout::{DESCRIPTORS, RECORDS};
 use crate::family::{self, Attach, table};
 use crate::front::EpollEvent;
+use crate::process;
 use crate::stream::channel;
+use crate::stream::state::Stream;
 use crate::wait::bells;
 
 /// Datum of the set's own wake-ups; the low half of a datum of ours is a descriptor number otherwise.
@@ -28,10 +30,14 @@ pub(crate) struct Set {
     /// Lane, 0 if none was free: then the nudge alone wakes.
     lane: AtomicU32,
     nudge: FdSlot,
+    /// A descriptor that names it.
+    epfd: AtomicU32,
     /// Descriptors that name it.
     names: AtomicU32,
     /// Threads in (or about to enter) the kernel's wait.
     pub(super) sleepers: AtomicU32,
+    /// Not zero: the parent's, used by a forked child.
+    inherited: AtomicU32,
     /// Members that have, or had, a companion.
     companions: AtomicU32,
     /// When the kernel was asked last.
@@ -128,8 +134,10 @@ impl Set {
         let set: &'static Self = Box::leak(Box::new(Self {
             lane: AtomicU32::new(bells::take_lane().unwrap_or(0)),
             nudge: FdSlot::new(),
+            epfd: AtomicU32::new(epfd as u32),
             names: AtomicU32::new(1),
             sleepers: AtomicU32::new(0),
+            inherited: AtomicU32::new(0),
             companions: AtomicU32::new(0),
             asked_kernel: AtomicU64::new(0),
             inner: Mutex::new(Inner::default()),
@@ -144,6 +152,10 @@ impl Set {
         Ok(set)
     }
 
+    pub(super) fn epfd(&self) -> i32 {
+        self.epfd.load(Ordering::Relaxed) as i32
+    }
+
     pub(super) fn lane(&self) -> u32 {
         self.lane.load(Ordering::Relaxed)
     }
@@ -156,6 +168,19 @@ impl Set {
     #[inline]
     pub(super) fn has_companions(&self) -> bool {
         self.companions.load(Ordering::Acquire) != 0
+    }
+
+    /// In a forked child: connections that the parent's companion serves come to TCP, where both can wait for them.
+    pub(super) fn bring_home(&self) {
+        if self.inherited.load(Ordering::Relaxed) == 0 || !self.has_companions() {
+            return;
+        }
+        let members: Vec<Member> = self.hold().inner.members.iter().filter(|m| m.used).copied().collect();
+        for member in members {
+            if let Some(stream) = Stream::at(member.index).filter(|s| s.generation == member.generation) {
+                process::bring_home(&stream);
+            }
+        }
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -373,6 +398,7 @@ pub(crate) fn duplicated(old: i32, new: i32) {
     if let (Some(set), Some(slot)) = (find(old), slot(new)) {
         set.names.fetch_add(1, Ordering::AcqRel);
         slot.store(set);
+        set.epfd.store(new as u32, Ordering::Relaxed);
         HIGHEST.fetch_max(new as u32 + 1, Ordering::AcqRel);
     }
 }
@@ -397,5 +423,7 @@ pub(crate) fn in_child() {
     for (_, set) in all() {
         set.lane.store(0, Ordering::Relaxed);
         set.sleepers.store(0, Ordering::Relaxed);
+        set.nudge.forget();
+        set.inherited.store(1, Ordering::Relaxed);
     }
 }

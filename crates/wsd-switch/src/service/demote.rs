@@ -1,0 +1,210 @@
+//! Going back to TCP (session protocol, section 5): the reader of a direction freezes it, the writer pushes what was not read
+//! into TCP, and both go on there.
+
+use wsd_os::atomic::Ordering;
+use wsd_os::tcp;
+use wsd_session::{Direction, ReceiveState, SendState};
+
+use super::companion::Stage;
+use super::steps::{Step, catch_up, fail, on_descriptor};
+use super::thread::Service;
+use crate::family::record::{self, SHUT, SWITCH_WANTED};
+use crate::family::{Attach, Life};
+use crate::reason::Reason;
+use crate::stream::close::{give_up, wake_all};
+use crate::stream::gate::State;
+use crate::stream::state::Stream;
+use crate::wait::notice;
+use crate::wait::wake::wake;
+
+/// Bytes pushed into TCP at a time.
+const PIECE: usize = 64 * 1024;
+
+impl Service {
+    /// The program needs the connection on TCP: both directions go back, then the companion is closed.
+    pub(super) fn leave(&mut self, stream: &Stream) {
+        if stream.record.life() == Life::Closed {
+            return self.close(stream);
+        }
+        let up = self.companions.get(&stream.index).is_some_and(|companion| companion.stage == Stage::Up);
+        if !up {
+            let commons = [&stream.record.send.common, &stream.record.recv.common];
+            if commons.iter().any(|common| common.gate().state() != State::Tcp) {
+                give_up(stream, current_reason(stream));
+            }
+            return self.left(stream);
+        }
+        if let Err(failure) = self.try_leave(stream) {
+            self.failed(stream, &failure);
+        }
+    }
+
+    fn try_leave(&mut self, stream: &Stream) -> Step {
+        self.receive(stream)?;
+        self.freeze(stream)?;
+        self.ask_to_freeze(stream)?;
+        self.rewind(stream)?;
+        self.transmit(stream)?;
+        let commons = [&stream.record.send.common, &stream.record.recv.common];
+        if commons.iter().all(|common| common.gate().state() == State::Tcp) {
+            self.left(stream);
+        }
+        Ok(())
+    }
+
+    /// Both directions are on TCP.
+    fn left(&mut self, stream: &Stream) {
+        if let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) {
+            let _ = session.bye();
+        }
+        let _ = self.transmit(stream);
+        // Nobody finds the companion any more before its rings are let go.
+        stream.record.set_attach(Attach::Never);
+        self.forget(stream.index);
+        notice::changed(stream.index);
+        stream.record.recv.common.announce_change();
+        stream.record.send.common.announce_change();
+        if stream.record.life() == Life::Closed {
+            record::free_closed(self.family, stream.index);
+        }
+    }
+
+    /// As the reader: stops reading the ring, for good. What was not read comes again by TCP.
+    pub(super) fn freeze(&mut self, stream: &Stream) -> Step {
+        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+            return Ok(());
+        };
+        let side = &stream.record.recv;
+        let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
+        let Some(ring) = channel.recv.load() else { return Ok(()) };
+        side.common.unflag(SWITCH_WANTED);
+        let frozen = {
+            let _guard = side.common.hold().map_err(|_| fail(Reason::CompanionLost))?;
+            if side.common.gate().state() == State::Agreed
+                && let Some(start) = ring.started_at()
+            {
+                crate::stream::recv::enter_ring(stream, ring, start).map_err(|_| fail(Reason::CompanionLost))?;
+            }
+            (side.common.gate().state() == State::San).then(|| {
+                let at = ring.freeze(&side.ring);
+                side.common.demoted_at.store(at, Ordering::Release);
+                side.common.gate().force(State::Tcp);
+                at
+            })
+        };
+        catch_up(session, stream);
+        if let Some(at) = frozen {
+            session.start_seen(side.common.promoted_at.load(Ordering::Acquire)).ok();
+            session.frozen(at).map_err(|_| fail(Reason::NegotiationFailed))?;
+            side.common.announce_change();
+            wake(ring.take_space_wait(), ring.space_wait_word(), channel, stream.index);
+            wake_all(stream, channel);
+        } else if session.receive_state() == ReceiveState::Agreed {
+            // The sender has our consent and has not used it: it says so, or that it has promoted meanwhile.
+            let _ = session.demote_request(Direction::Receive);
+        }
+        Ok(())
+    }
+
+    /// As the writer: asks the reader to freeze, or does not use its consent.
+    pub(super) fn ask_to_freeze(&mut self, stream: &Stream) -> Step {
+        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+            return Ok(());
+        };
+        let common = &stream.record.send.common;
+        common.unflag(SWITCH_WANTED);
+        catch_up(session, stream);
+        match session.send_state() {
+            SendState::Promoted { .. } => {
+                let _ = session.demote_request(Direction::Send);
+            }
+            SendState::Consented => {
+                let written = common.kernel_bytes.load(Ordering::Acquire);
+                session.demoted(written).map_err(|_| fail(Reason::NegotiationFailed))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// As the writer, when the reader has frozen at H: pushes the bytes from H on into TCP, as far as it takes them now.
+    pub(super) fn rewind(&mut self, stream: &Stream) -> Step {
+        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+            return Ok(());
+        };
+        let SendState::Rewinding { at: frozen } = session.send_state() else { return Ok(()) };
+        let side = &stream.record.send;
+        let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
+        let ring = channel.send.load().ok_or(fail(Reason::CompanionLost))?;
+        {
+            let _guard = side.common.hold().map_err(|_| fail(Reason::CompanionLost))?;
+            if side.common.gate().force_from(State::San, State::Rewind) {
+                side.common.demoted_at.store(frozen, Ordering::Release);
+                side.common.announce_change();
+            }
+        }
+        wake_all(stream, channel);
+        if side.common.gate().state() != State::Rewind {
+            return Ok(());
+        }
+        // Writers wait while the state is Rewind, so the cursors stand still.
+        let mut piece = vec![0u8; PIECE];
+        loop {
+            let from = side.common.demoted_at.load(Ordering::Acquire);
+            let n = ring.reread(&side.ring, from, &mut piece).map_err(|_| fail(Reason::CompanionLost))?;
+            if n == 0 {
+                if from != side.ring.tail() {
+                    return Err(fail(Reason::CompanionLost));
+                }
+                break;
+            }
+            let sent = on_descriptor(self.family, stream, |own| {
+                tcp::send(own.borrow(), &[std::io::IoSlice::new(&piece[..n])], tcp::Flags::NO_SIGNAL)
+            });
+            match sent {
+                Some(Ok(sent)) => {
+                    side.common.demoted_at.fetch_add(sent as u64, Ordering::AcqRel);
+                    side.common.kernel_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+                }
+                Some(Err(rustix::io::Errno::AGAIN)) => {
+                    on_descriptor(self.family, stream, |own| self.watch_writable(own.fd, stream.index));
+                    return Ok(());
+                }
+                _ => return Err(fail(Reason::CompanionLost)),
+            }
+        }
+        if side.common.flagged(SHUT) {
+            let _ = on_descriptor(self.family, stream, |own| tcp::shutdown(own.borrow(), tcp::Shutdown::Write));
+        }
+        side.common.gate().force(State::Tcp);
+        side.common.announce_change();
+        notice::changed(stream.index);
+        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+            return Ok(());
+        };
+        session.demoted(frozen).map_err(|_| fail(Reason::NegotiationFailed))
+    }
+
+    /// The peer asks for a demotion.
+    pub(super) fn demotion_wanted(&mut self, stream: &Stream, direction: Direction) -> Step {
+        match direction {
+            Direction::Receive => self.freeze(stream),
+            Direction::Send => self.ask_to_freeze(stream),
+        }
+    }
+
+    /// The sender will not use our consent, or everything from H on is in TCP.
+    pub(super) fn receive_is_on_tcp(&mut self, stream: &Stream) -> Step {
+        let side = &stream.record.recv.common;
+        if side.gate().force_from(State::Agreed, State::Tcp) {
+            side.announce_change();
+            notice::changed(stream.index);
+        }
+        Ok(())
+    }
+}
+
+fn current_reason(stream: &Stream) -> Reason {
+    Reason::from_number(stream.record.reason.load(Ordering::Relaxed)).unwrap_or(Reason::KernelCall)
+}
+
