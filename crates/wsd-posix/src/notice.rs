@@ -9,6 +9,7 @@ use std::ffi::c_int;
 use rustix::io::Errno;
 use wsd_switch::front::{self, EpollEvent, Socket};
 use wsd_switch::reason::Reason;
+use wsd_switch::registry::BuiltIn;
 
 thread_local! {
     /// Whether this thread is in the switch already.
@@ -37,12 +38,10 @@ macro_rules! notices {
 }
 
 notices! {
-    /// The process begins.
-    start();
     /// Before a fork.
     before_fork();
     /// After a fork, in the parent.
-    after_fork_in_parent();
+    after_fork_in_parent(failed: bool);
     /// After a fork, in the child.
     after_fork_in_child();
     /// Before this process becomes, or starts, another program.
@@ -69,8 +68,30 @@ notices! {
     option_changed(socket: Socket, level: c_int, name: c_int);
     /// `O_NONBLOCK` was set or cleared.
     nonblocking_changed(socket: Socket, on: bool);
-    /// `epoll_ctl` succeeded.
-    epoll_changed(set: c_int, operation: c_int, fd: c_int, event: Option<EpollEvent>);
+}
+
+/// The process begins: what is wrong, if something is. The program then runs over TCP.
+pub(crate) extern "C" fn start() -> Option<String> {
+    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::ENTRY }];
+    outside(None, || front::start(&built_in, |name| std::env::var(name).ok()).err())
+}
+
+/// `epoll_ctl`, which `kernel` makes with the event it is given.
+pub(crate) fn epoll_ctl(
+    set: c_int,
+    operation: c_int,
+    fd: c_int,
+    event: Option<EpollEvent>,
+    mut kernel: impl FnMut(Option<EpollEvent>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    INSIDE.with(|inside| {
+        if inside.replace(true) {
+            return kernel(event);
+        }
+        let result = front::epoll_ctl(set, operation, fd, event, kernel);
+        inside.set(false);
+        result
+    })
 }
 
 /// A call that makes a descriptor returned `fd`: it is nothing that the switch tracks. Gives `fd` back.

@@ -9,7 +9,11 @@ static START: extern "C" fn() = start;
 
 extern "C" fn start() {
     real::resolve_all();
-    notice::start();
+    if let Some(problem) = notice::start() {
+        let text = format!("wsdirect: {problem}; this program runs over TCP\n");
+        // Nobody to tell if standard error is closed.
+        let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+    }
     // SAFETY: the three functions live as long as the process (a preloaded library is never unloaded).
     // Without memory for the registration a child would have no tables of its own; the switch recognises such a child by
     // its process number.
@@ -31,7 +35,7 @@ unsafe extern "C" fn before_fork() {
 /// # Safety
 /// As above.
 unsafe extern "C" fn after_fork_in_parent() {
-    notice::after_fork_in_parent();
+    notice::in_parent();
 }
 
 /// # Safety

@@ -3,6 +3,8 @@
 use std::io;
 
 use serde::Serialize;
+use wsd_switch::config::{Config, ConfigError};
+use wsd_switch::registry::{self, BuiltIn};
 
 use crate::{output, table};
 
@@ -12,8 +14,12 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     /// Its library; none if built in.
     pub(crate) library: Option<String>,
+    /// What it says of itself.
+    pub(crate) description: String,
     /// The addresses that it serves.
     pub(crate) addresses: Vec<String>,
+    /// Extension functions that it has.
+    pub(crate) extensions: Vec<&'static str>,
     /// Why it cannot be used.
     pub(crate) problem: Option<String>,
 }
@@ -25,7 +31,23 @@ pub(crate) fn run(json: bool) -> Result<(), Error> {
 }
 
 fn describe() -> Result<Vec<Provider>, Error> {
-    Err(Error::Unavailable)
+    let config = Config::from_environment(|name| std::env::var(name).ok())?;
+    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::ENTRY }];
+    let described = registry::describe(&config, &built_in);
+    Ok(described.into_iter().map(Provider::from).collect())
+}
+
+impl From<registry::Description> for Provider {
+    fn from(seen: registry::Description) -> Self {
+        Self {
+            name: seen.name,
+            library: seen.library,
+            description: seen.description,
+            addresses: seen.addresses,
+            extensions: seen.extensions,
+            problem: seen.problem,
+        }
+    }
 }
 
 fn render(providers: &[Provider]) -> String {
@@ -44,8 +66,8 @@ fn render(providers: &[Provider]) -> String {
 /// Why the providers are not shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("this build does not know the registry of providers yet")]
-    Unavailable,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("cannot print the providers: {0}")]
     Output(#[from] io::Error),
     #[error("cannot write the providers as JSON: {0}")]
@@ -62,12 +84,16 @@ mod tests {
             Provider {
                 name: "shm".into(),
                 library: None,
+                description: String::new(),
+                extensions: Vec::new(),
                 addresses: vec!["127.0.0.0/8".into()],
                 problem: None,
             },
             Provider {
                 name: "other".into(),
                 library: Some("/x.so".into()),
+                description: String::new(),
+                extensions: Vec::new(),
                 addresses: Vec::new(),
                 problem: Some("cannot be loaded".into()),
             },

@@ -1,4 +1,5 @@
-//! Forks that the handlers registered with `pthread_atfork` do not see, and what follows forks that they do.
+//! `fork`, which is told to the switch by the handlers registered with `pthread_atfork` (so that it holds its tables only
+//! while nothing of the program runs), and forks that those do not see.
 //!
 //! `vfork` cannot be replaced: its child goes on in the caller's frame. The switch recognises such a child by its process
 //! number. A fork by the raw system call is recognised in the same way.
@@ -13,6 +14,36 @@ use crate::sys::{raw, returned_int};
 use crate::{errno, notice};
 
 /// # Safety
+/// None needed: as fork(2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn fork() -> pid_t {
+    let Some(next) = NEXT.fork.force(c"fork") else {
+        return errno::returned_int(Err(Errno::NOSYS));
+    };
+    notice::forking();
+    // SAFETY: the program's call, unchanged.
+    let child = unsafe { next() };
+    notice::forked(child < 0);
+    child
+}
+
+/// # Safety
+/// As fork(2); the C library's own name for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __fork() -> pid_t {
+    // SAFETY: the program's call.
+    unsafe { fork() }
+}
+
+/// # Safety
+/// As fork(2); the C library's own name for it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn __libc_fork() -> pid_t {
+    // SAFETY: the program's call.
+    unsafe { fork() }
+}
+
+/// # Safety
 /// As _Fork(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn _Fork() -> pid_t {
@@ -25,7 +56,7 @@ pub unsafe extern "C-unwind" fn _Fork() -> pid_t {
     };
     match child {
         0 => notice::after_fork_in_child(),
-        _ => notice::after_fork_in_parent(),
+        child => notice::after_fork_in_parent(child < 0),
     }
     child
 }

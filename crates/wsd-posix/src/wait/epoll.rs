@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use libc::{EPOLL_CTL_DEL, epoll_event, sigset_t, timespec};
+use rustix::io::Errno;
 use wsd_switch::front::{self, EpollEvent, Outcome, SignalMask};
 
 use super::time;
@@ -22,18 +23,31 @@ pub unsafe extern "C-unwind" fn epoll_ctl(
     fd: c_int,
     event: *mut epoll_event,
 ) -> c_int {
-    // SAFETY: the program's call, unchanged.
-    let result =
-        unsafe { next!(epoll_ctl(set, operation, fd, event) or SYS_epoll_ctl(set, operation, fd, event)) };
-    if result == 0 {
-        let event = match operation {
-            EPOLL_CTL_DEL => None,
-            // SAFETY: the kernel has just read the event; EpollEvent has its layout.
-            _ => unsafe { event.cast::<EpollEvent>().as_ref() }.copied(),
-        };
-        notice::epoll_changed(set, operation, fd, event);
+    if front::find(fd).is_none() {
+        // SAFETY: the program's call, unchanged.
+        return unsafe { next!(epoll_ctl(set, operation, fd, event) or SYS_epoll_ctl(set, operation, fd, event)) };
     }
-    result
+    // SAFETY: the program's own arguments.
+    unsafe { tracked(set, operation, fd, event) }
+}
+
+/// `epoll_ctl` for a socket that the switch tracks.
+///
+/// # Safety
+/// As epoll_ctl(2).
+unsafe extern "C" fn tracked(set: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
+    let given = match operation {
+        EPOLL_CTL_DEL => None,
+        // SAFETY: null or the program's event; EpollEvent has its layout.
+        _ => match unsafe { event.cast::<EpollEvent>().as_ref() } {
+            Some(event) => Some(*event),
+            None => return errno::returned_int(Err(Errno::FAULT)),
+        },
+    };
+    let result = notice::epoll_ctl(set, operation, fd, given, |event| {
+        wsd_os::poll::epoll_ctl_raw(set, operation, fd, event)
+    });
+    errno::returned_int(result.map(|()| 0))
 }
 
 /// The result if the switch serves the call.

@@ -1,6 +1,7 @@
 //! Where the list comes from. The only file that knows the switch's own type.
 
 use serde::Serialize;
+use wsd_switch::inspect;
 
 /// One end of a connection, as a process under the switch has it.
 #[derive(Clone, Debug, Serialize)]
@@ -22,16 +23,35 @@ pub(crate) struct Connection {
 impl Connection {
     /// Both directions take the SAN.
     pub(crate) fn promoted(&self) -> bool {
-        self.reason.is_none() && !self.path.to_ascii_lowercase().contains("tcp")
+        self.reason.is_none() && self.path != "tcp"
     }
 }
 
 /// Why connections cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("this build cannot look into programs under the switch yet")]
-pub(crate) struct Unavailable;
+#[error("cannot look at the running processes: {0}; is /proc mounted?")]
+pub(crate) struct Unavailable(rustix::io::Errno);
 
 /// The connections of all processes that this user may look at.
 pub(crate) fn connections() -> Result<Vec<Connection>, Unavailable> {
-    Err(Unavailable)
+    let found = inspect::connections().map_err(Unavailable)?;
+    Ok(found.into_iter().map(Connection::from).collect())
+}
+
+impl From<inspect::Connection> for Connection {
+    fn from(seen: inspect::Connection) -> Self {
+        Self {
+            pid: seen.pid,
+            comm: seen.comm,
+            fd: seen.fd,
+            local: seen.local.to_string(),
+            peer: seen.peer.to_string(),
+            path: seen.path,
+            reason: seen.reason.map(|reason| reason.name().to_owned()),
+            san_bytes_sent: seen.san_bytes_sent,
+            san_bytes_received: seen.san_bytes_received,
+            tcp_bytes_sent: seen.tcp_bytes_sent,
+            tcp_bytes_received: seen.tcp_bytes_received,
+        }
+    }
 }
