@@ -14,6 +14,19 @@ use wsd_switch::registry::BuiltIn;
 thread_local! {
     /// Whether this thread is in the switch already.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// The fork that this thread is in.
+    static FORK: Cell<Fork> = const { Cell::new(Fork::None) };
+}
+
+/// How far a fork is whose result we will learn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fork {
+    /// There is none, or the result is nobody's to tell.
+    None,
+    /// `fork` was called.
+    Called,
+    /// The parent's handlers are running: the switch still waits to be told.
+    Parent,
 }
 
 /// Runs `call` unless this thread is in the switch already.
@@ -23,10 +36,35 @@ fn outside<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
         if inside.replace(true) {
             return otherwise;
         }
+        if FORK.get() == Fork::Parent {
+            // One of the program's own handlers makes a call. It must not wait for what the fork holds.
+            FORK.set(Fork::None);
+            front::after_fork_in_parent(false);
+        }
         let result = call();
         inside.set(false);
         result
     })
+}
+
+/// `fork` is called: [`forked`] will tell its result.
+pub(crate) extern "C" fn forking() {
+    FORK.set(Fork::Called);
+}
+
+/// In the parent, the handlers that follow a fork are running. They are not told whether there is a child.
+pub(crate) extern "C" fn in_parent() {
+    match FORK.get() {
+        Fork::Called => FORK.set(Fork::Parent),
+        _ => after_fork_in_parent(false),
+    }
+}
+
+/// `fork` returned.
+pub(crate) extern "C" fn forked(failed: bool) {
+    if FORK.replace(Fork::None) == Fork::Parent {
+        after_fork_in_parent(failed);
+    }
 }
 
 macro_rules! notices {
@@ -84,14 +122,12 @@ pub(crate) fn epoll_ctl(
     event: Option<EpollEvent>,
     mut kernel: impl FnMut(Option<EpollEvent>) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
-    INSIDE.with(|inside| {
-        if inside.replace(true) {
-            return kernel(event);
-        }
-        let result = front::epoll_ctl(set, operation, fd, event, kernel);
-        inside.set(false);
-        result
-    })
+    // Lent twice, used once.
+    let kernel = Cell::new(Some(&mut kernel));
+    match outside(None, || kernel.take().map(|kernel| front::epoll_ctl(set, operation, fd, event, kernel))) {
+        Some(result) => result,
+        None => kernel.take().map_or(Err(Errno::INVAL), |kernel| kernel(event)),
+    }
 }
 
 /// A call that makes a descriptor returned `fd`: it is nothing that the switch tracks. Gives `fd` back.

@@ -171,6 +171,7 @@ functions! {
     epoll_pwait2(c_int, *mut epoll_event, c_int, *const timespec, *const sigset_t) -> c_int;
 
     // Processes and signals.
+    fork() -> pid_t;
     _Fork() -> pid_t;
     daemon(c_int, c_int) -> c_int;
     execve(Path, Array, Array) -> c_int;

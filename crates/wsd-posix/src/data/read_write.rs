@@ -14,6 +14,8 @@ use crate::{errno, real};
 const CURRENT: off64_t = -1;
 const RWF_NOWAIT: c_int = 8;
 const RWF_KNOWN: c_int = 0x1f;
+/// The addresses that a program has, in bytes: no buffer is longer.
+const ADDRESSES: usize = 1 << 47;
 
 /// # Safety
 /// As read(2).
@@ -33,8 +35,8 @@ pub unsafe extern "C-unwind" fn read(fd: c_int, data: *mut c_void, length: size_
 /// # Safety
 /// As read(2).
 unsafe extern "C" fn read_tracked(socket: Socket, fd: c_int, data: *mut c_void, length: usize) -> ssize_t {
-    if length > isize::MAX as usize {
-        return errno::returned(Err(Errno::INVAL));
+    if length > ADDRESSES {
+        return errno::returned(Err(Errno::FAULT));
     }
     // SAFETY: the program's buffer.
     errno::returned(unsafe { slices::target(data, length) }.and_then(|target| {
@@ -99,8 +101,8 @@ pub unsafe extern "C-unwind" fn __write(fd: c_int, data: *const c_void, length: 
 /// # Safety
 /// As write(2).
 unsafe extern "C" fn write_tracked(socket: Socket, fd: c_int, data: *const c_void, length: usize) -> ssize_t {
-    if length > isize::MAX as usize {
-        return errno::returned(Err(Errno::INVAL));
+    if length > ADDRESSES {
+        return errno::returned(Err(Errno::FAULT));
     }
     // SAFETY: the program's buffer.
     errno::returned(unsafe { slices::source(data, length) }.and_then(|source| {

@@ -25,7 +25,9 @@ pub unsafe extern "C-unwind" fn epoll_ctl(
 ) -> c_int {
     if front::find(fd).is_none() {
         // SAFETY: the program's call, unchanged.
-        return unsafe { next!(epoll_ctl(set, operation, fd, event) or SYS_epoll_ctl(set, operation, fd, event)) };
+        return unsafe {
+            next!(epoll_ctl(set, operation, fd, event) or SYS_epoll_ctl(set, operation, fd, event))
+        };
     }
     // SAFETY: the program's own arguments.
     unsafe { tracked(set, operation, fd, event) }
