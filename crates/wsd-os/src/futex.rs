@@ -21,6 +21,50 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Resul
     wait_with(word, libc::FUTEX_WAIT, expected, timeout)
 }
 
+/// Sleeps while both words hold what is expected, until either is woken (futex_waitv, Linux 5.16). `theirs` may be in memory
+/// that another process writes, which could move its sleepers elsewhere; `ours` cannot be reached by it, so a wake-up there
+/// is certain. Results and restarting as [`wait`].
+///
+/// On kernels without the call the sleep on `theirs` ends with `Ok` after a tenth of a second at the latest.
+pub fn wait_two(
+    theirs: (&AtomicU32, u32),
+    ours: (&AtomicU32, u32),
+    timeout: Option<Duration>,
+) -> Result<(), Errno> {
+    const FUTEX2_SIZE_U32: u32 = 2;
+    #[repr(C)]
+    struct Waiter {
+        expected: u64,
+        address: u64,
+        flags: u32,
+        reserved: u32,
+    }
+    let waiter = |(word, expected): (&AtomicU32, u32)| Waiter {
+        expected: u64::from(expected),
+        address: raw::address(word) as u64,
+        flags: FUTEX2_SIZE_U32,
+        reserved: 0,
+    };
+    let waiters = [waiter(theirs), waiter(ours)];
+    let end = timeout.map(|timeout| clock::timespec(clock::now() + timeout));
+    let limit = end.as_ref().map_or(0, raw::address);
+    let arguments = [raw::address(&waiters), 2, 0, limit, libc::CLOCK_MONOTONIC as usize, 0];
+    // SAFETY: two live waiters with live aligned words; `limit` is null or points at a timespec that outlives the call.
+    match unsafe { raw::syscall(SYS_FUTEX_WAITV, arguments) } {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let slice = Duration::from_millis(100);
+            match wait(theirs.0, theirs.1, Some(timeout.map_or(slice, |timeout| timeout.min(slice)))) {
+                Err(Errno::TIMEDOUT) if timeout.is_none_or(|timeout| timeout > slice) => Ok(()),
+                result => result,
+            }
+        }
+        result => result.map(drop),
+    }
+}
+
+/// The same number on all architectures.
+const SYS_FUTEX_WAITV: i64 = 449;
+
 /// Wakes at most `count` sleepers on `word`, in all processes, and returns how many there were.
 #[inline]
 pub fn wake(word: &AtomicU32, count: u32) -> Result<usize, Errno> {
@@ -83,6 +127,22 @@ fn wake_with(word: &AtomicU32, operation: i32, count: u32) -> Result<usize, Errn
 mod tests {
     use super::*;
     use crate::atomic::Ordering;
+
+    #[test]
+    fn either_of_two_words_wakes() {
+        static THEIRS: AtomicU32 = AtomicU32::new(1);
+        static OURS: AtomicU32 = AtomicU32::new(7);
+        let both = |timeout| wait_two((&THEIRS, 1), (&OURS, 7), timeout);
+        assert_eq!(both(Some(Duration::from_millis(20))), Err(Errno::TIMEDOUT));
+        for word in [&THEIRS, &OURS] {
+            let sleeper = std::thread::spawn(move || both(None));
+            while wake(word, 1) != Ok(1) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(sleeper.join().expect("no panic"), Ok(()));
+        }
+        assert_eq!(wait_two((&THEIRS, 2), (&OURS, 7), None), Err(Errno::AGAIN));
+    }
 
     #[test]
     fn wake_ends_a_wait() {

@@ -155,6 +155,9 @@ wsd_os::shared! {
         pub demoted_at: AtomicU64,
         /// Receive: offset after the urgent byte that was taken out of line.
         pub urgent_taken: AtomicU64,
+        /// Threads asleep on the ring.
+        pub sleepers: AtomicU32,
+        pub pad: [AtomicU32; 1],
     }
 }
 

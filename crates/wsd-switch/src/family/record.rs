@@ -150,6 +150,7 @@ impl Record {
             common.gate.store(0, Ordering::Relaxed);
             common.flags.store(0, Ordering::Relaxed);
             common.change.store(0, Ordering::Relaxed);
+            common.sleepers.store(0, Ordering::Relaxed);
             common.kernel_bytes.store(0, Ordering::Relaxed);
             common.san_bytes.store(0, Ordering::Relaxed);
             common.promoted_at.store(0, Ordering::Relaxed);

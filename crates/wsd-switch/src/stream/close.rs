@@ -3,7 +3,6 @@
 
 use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
-use wsd_os::futex;
 use wsd_os::ring::Violation;
 
 use super::channel::Channel;
@@ -163,12 +162,12 @@ pub(crate) fn mark_dead(stream: &Stream) {
 pub(crate) fn wake_all(stream: &Stream, channel: &Channel) {
     if let Some(ring) = channel.recv.load() {
         ring.disarm_data_wait(u32::MAX);
-        let _ = futex::wake(ring.data_wait_word(), i32::MAX as u32);
     }
     if let Some(ring) = channel.send.load() {
         ring.disarm_space_wait(u32::MAX);
-        let _ = futex::wake(ring.space_wait_word(), i32::MAX as u32);
     }
+    stream.record.recv.common.announce_change();
+    stream.record.send.common.announce_change();
     notice::changed(stream.index);
 }
 

@@ -37,6 +37,11 @@ impl Gate<'_> {
     /// Acquire pairs with the release in [`Gate::switch`].
     #[inline]
     pub(crate) fn enter(self) -> Result<(), State> {
+        // A look before the leap: a promoted direction is not disturbed by two writes per call.
+        let state = self.state();
+        if state != State::Tcp {
+            return Err(state);
+        }
         let state = decode(self.0.fetch_add(1, Ordering::AcqRel));
         if state == State::Tcp {
             return Ok(());

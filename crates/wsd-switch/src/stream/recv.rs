@@ -5,7 +5,7 @@ use std::io::IoSliceMut;
 use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::ring::{Drain, Ring};
-use wsd_os::{clock, futex, tcp};
+use wsd_os::{clock, tcp};
 
 use super::channel::Channel;
 use super::close;
@@ -130,6 +130,9 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
     };
     drop(guard);
     if let (Step::Got(_), Some(ring)) = (&step, channel.recv.load()) {
+        if ring.has_data_hint(&stream.record.recv.ring) {
+            common.pass_on();
+        }
         wake(ring.take_space_wait_lazy(&stream.record.recv.ring), ring.space_wait_word(), channel, stream.index);
     }
     step
@@ -352,6 +355,7 @@ fn wait_for_data(stream: &Stream, _channel: &Channel, ring: Ring, timeout: &Time
         spin::learn(began);
         return Ok(());
     }
+    let change = side.common.change.load(Ordering::Acquire);
     let sleep = {
         let _guard = side.common.hold()?;
         let control = ring.writer_control();
@@ -365,12 +369,9 @@ fn wait_for_data(stream: &Stream, _channel: &Channel, ring: Ring, timeout: &Time
     if sleep {
         let word = ring.data_wait_word();
         let seen = word.load(Ordering::Acquire);
-        if seen & SLEEPER != 0 && side.common.gate().state() == State::San {
-            match futex::wait(word, seen, timeout.left()?) {
-                Err(Errno::INTR) => return Err(Errno::INTR),
-                Err(Errno::TIMEDOUT) => return Err(Errno::AGAIN),
-                _ => {}
-            }
+        if seen & SLEEPER != 0 {
+            let still = || side.common.gate().state() == State::San && !ring.has_data_hint(&side.ring);
+            side.common.sleep((word, seen), change, timeout.left()?, still)?;
         }
     }
     spin::learn(began);

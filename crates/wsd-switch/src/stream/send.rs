@@ -191,6 +191,7 @@ fn wait_for_space(stream: &Stream, ring: Ring, timeout: &Timeout) -> Result<(), 
         spin::learn(began);
         return Ok(());
     }
+    let change = side.common.change.load(Ordering::Acquire);
     let sleep = {
         let _guard = side.common.hold()?;
         let control = ring.reader_control();
@@ -204,12 +205,9 @@ fn wait_for_space(stream: &Stream, ring: Ring, timeout: &Timeout) -> Result<(), 
     if sleep {
         let word = ring.space_wait_word();
         let seen = word.load(Ordering::Acquire);
-        if seen & SLEEPER != 0 && side.common.gate().state() == State::San {
-            match futex::wait(word, seen, timeout.left()?) {
-                Err(Errno::INTR) => return Err(Errno::INTR),
-                Err(Errno::TIMEDOUT) => return Err(Errno::AGAIN),
-                _ => {}
-            }
+        if seen & SLEEPER != 0 {
+            let still = || side.common.gate().state() == State::San && !ring.space_hint(&side.ring);
+            side.common.sleep((word, seen), change, timeout.left()?, still)?;
         }
     }
     spin::learn(began);
