@@ -111,7 +111,7 @@ pub(crate) fn after_fork_in_child() {
         Some(slot) => members::enter_child(family, slot),
         None => family::leave(),
     }
-    pair::forget_all();
+    pair::inherit_all();
     kick::restart_in_child();
     bells::restart_in_child();
     sets::restart_in_child();

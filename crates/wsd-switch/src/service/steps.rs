@@ -1,5 +1,6 @@
 //! What the service thread does with a connection, step by step: attach, proof, rings, promotion, close.
 
+use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::clock;
 use wsd_os::fd::{AsFd, OwnedFd};
@@ -28,6 +29,8 @@ const FIRST_TRIGGER: u32 = 8;
 /// A companion must have met its peer, then have its rings, within these times (nanoseconds).
 const MEET_WITHIN: u64 = 3_000_000_000;
 const TALK_WITHIN: u64 = 5_000_000_000;
+/// When the end that accepted looks again for the other end's companion (nanoseconds).
+const SOON: [u64; 3] = [1_000_000, 5_000_000, 25_000_000];
 /// What TCP has to say after the companion's death.
 const LAST_WORD: u64 = 1_000_000_000;
 
@@ -191,6 +194,7 @@ impl Service {
 
     /// The companions have met: negotiate (SW-100..105).
     fn talk(&mut self, stream: &Stream) -> Step {
+        self.soon.remove(&stream.index);
         if let Some(companion) = self.companions.get_mut(&stream.index) {
             companion.port.allocate_ring();
         }
@@ -328,6 +332,7 @@ impl Service {
             match self.links.connect(token, &name) {
                 Ok(Some(id)) => self.watch_link(id),
                 Ok(None) => {}
+                Err(Errno::AGAIN) => return Err(Failure { reason: Reason::NoProof, again: true }),
                 Err(_) => return Err(fail(Reason::NoProof)),
             }
         }
@@ -576,7 +581,9 @@ impl Service {
 
     pub(super) fn alarm(&mut self, index: u32) {
         let Some(stream) = Stream::at(index) else { return };
-        let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else { return };
+        let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else {
+            return self.look(index);
+        };
         match stage {
             Stage::Meeting => {
                 self.failed(&stream, &Failure { reason: Reason::PeerWithoutCompanion, again: true });
@@ -639,9 +646,33 @@ impl Service {
         companion.port.close();
     }
 
+    /// The other end's companion is not there yet: whether to look again soon, before anything else is concluded. Both ends see
+    /// the same traffic, so they come within moments of each other.
+    fn look_again_soon(&mut self, stream: &Stream) -> bool {
+        let meeting = self.companions.get(&stream.index).is_none_or(|c| c.stage == Stage::Meeting);
+        if stream.record.role() != Role::Acceptor || !meeting || stream.record.attach() != Attach::Wanted {
+            return false;
+        }
+        let tries = self.soon.entry(stream.index).or_insert((stream.generation, 0));
+        if tries.0 != stream.generation {
+            *tries = (stream.generation, 0);
+        }
+        let Some(delay) = SOON.get(tries.1) else {
+            self.soon.remove(&stream.index);
+            return false;
+        };
+        tries.1 += 1;
+        self.forget(stream.index);
+        self.alarms.insert(stream.index, clock::now_ns() + delay);
+        true
+    }
+
     /// An attach came to nothing: the stream stays on TCP.
     pub(super) fn failed(&mut self, stream: &Stream, failure: &Failure) {
         let record = stream.record;
+        if failure.again && record.life() != Life::Closed && self.look_again_soon(stream) {
+            return;
+        }
         trace::note(format_args!("connection {} stays on TCP: {}", stream.index, failure.reason));
         if record.attach() == Attach::Attached {
             return give_up(stream, failure.reason);

@@ -50,6 +50,8 @@ pub(super) struct Service {
     pub(super) keys: HashMap<u64, u32>,
     /// Moments (monotonic nanoseconds) at which a record wants to be looked at again.
     pub(super) alarms: HashMap<u32, u64>,
+    /// Records (with generation) that look for their peer's companion again soon, and how often they did.
+    pub(super) soon: HashMap<u32, (u32, usize)>,
 }
 
 /// Makes the service thread of this process.
@@ -80,6 +82,7 @@ impl Service {
             companions: HashMap::new(),
             keys: HashMap::new(),
             alarms: HashMap::new(),
+            soon: HashMap::new(),
         };
         service.watch(kick::event().ok_or(Errno::MFILE)?, KICK)?;
         service.watch(bells::bell(0).ok_or(Errno::MFILE)?, BELL)?;

@@ -12,7 +12,7 @@ use super::flags;
 use super::gate::State;
 use super::state::Stream;
 use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
-use crate::wait::wake::{SLEEPER, wake};
+use crate::wait::wake::{LANE_SHIFT, SLEEPER, wake};
 use crate::wait::{Timeout, spin};
 
 /// Sends on a tracked socket, see [`crate::front::send`].
@@ -104,6 +104,9 @@ fn through_ring(stream: &Stream, data: &[IoSlice<'_>], call_flags: u32) -> Resul
             Err(_) => return Ok(done),
         }
         if stream.nonblocking(call_flags) {
+            if ask_for_space(stream, channel, ring)? {
+                continue;
+            }
             return if done == 0 { Err(Errno::AGAIN) } else { Ok(done) };
         }
         let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.send_timeout));
@@ -181,6 +184,20 @@ fn write_pieces(ring: Ring, stream: &Stream, data: &[IoSlice<'_>], done: usize) 
     }
     staging.publish();
     Ok(written)
+}
+
+/// Before a non-blocking writer is told to come back: the sets that watch the connection are notified when there is room.
+/// Whether there is room already.
+fn ask_for_space(stream: &Stream, channel: &Channel, ring: Ring) -> Result<bool, Errno> {
+    let lanes = channel.lanes.load(Ordering::Acquire);
+    if lanes == 0 {
+        return Ok(false);
+    }
+    let side = &stream.record.send;
+    let _guard = side.common.hold()?;
+    ring.arm_space_wait(&side.ring, lanes << LANE_SHIFT);
+    // Looked at after the asking, so room that came before it is found and room that comes later is notified.
+    Ok(ring.writable(&side.ring).is_ok_and(|room| room != 0))
 }
 
 fn wait_for_space(stream: &Stream, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {

@@ -45,7 +45,7 @@ wsd_os::zeroable! {
     /// A peer process, in a table that never moves.
     #[repr(align(64))]
     pub(crate) struct Pair {
-        /// Not zero: in use.
+        /// [`FREE`], [`ALIVE`] or [`INHERITED`].
         alive: AtomicU32,
         /// Page that the peer reads.
         outgoing: SharedSlot<Page>,
@@ -57,6 +57,13 @@ wsd_os::zeroable! {
         connections: [AtomicU32; CONNECTIONS],
     }
 }
+
+/// Nobody's.
+const FREE: u32 = 0;
+/// This process's.
+const ALIVE: u32 = 1;
+/// The parent's: the peer can be told of news, but reports its own to the parent.
+const INHERITED: u32 = 2;
 
 static TABLE: OnceLock<SparseArray<Pair>> = OnceLock::new();
 /// One past the highest pair ever used.
@@ -79,7 +86,7 @@ fn get(number: u32) -> Option<&'static Pair> {
 /// Enters a peer; its number.
 pub(crate) fn add(outgoing: &'static Page, incoming: &'static Page, token: [u64; 2]) -> Option<u32> {
     let table = TABLE.get()?;
-    let number = table.iter().position(|pair| pair.alive.load(Ordering::Acquire) == 0)?;
+    let number = table.iter().position(|pair| pair.alive.load(Ordering::Acquire) == FREE)?;
     let pair = table.get(number)?;
     for entry in &pair.connections {
         entry.store(0, Ordering::Relaxed);
@@ -88,7 +95,7 @@ pub(crate) fn add(outgoing: &'static Page, incoming: &'static Page, token: [u64;
     pair.incoming.store(incoming);
     pair.token[0].store(token[0], Ordering::Relaxed);
     pair.token[1].store(token[1], Ordering::Relaxed);
-    pair.alive.store(1, Ordering::Release);
+    pair.alive.store(ALIVE, Ordering::Release);
     HIGHEST.fetch_max(number as u32 + 1, Ordering::AcqRel);
     u32::try_from(number).ok()
 }
@@ -96,14 +103,14 @@ pub(crate) fn add(outgoing: &'static Page, incoming: &'static Page, token: [u64;
 /// Forgets a peer. Its pages stay readable.
 pub(crate) fn remove(number: u32) {
     if let Some(pair) = get(number) {
-        pair.alive.store(0, Ordering::Release);
+        pair.alive.store(FREE, Ordering::Release);
     }
 }
 
 /// In the child of a fork: the pairs belong to the parent.
-pub(crate) fn forget_all() {
+pub(crate) fn inherit_all() {
     for (_, pair) in pairs() {
-        pair.alive.store(0, Ordering::Release);
+        let _ = pair.alive.compare_exchange(ALIVE, INHERITED, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -127,7 +134,10 @@ pub(crate) fn drop_bit(number: u32, bit: u32) {
 pub(crate) fn notify(channel: &Channel, lanes: u32) {
     let Some(number) = channel.pair.load(Ordering::Acquire).checked_sub(1) else { return };
     let Some(pair) = get(number) else { return };
-    let (Some(page), 1) = (pair.outgoing.load(), pair.alive.load(Ordering::Acquire)) else { return };
+    if pair.alive.load(Ordering::Acquire) == FREE {
+        return;
+    }
+    let Some(page) = pair.outgoing.load() else { return };
     let bit = channel.peer_bit.load(Ordering::Relaxed) as usize % CONNECTIONS;
     for (number, lane) in page.lanes.iter().enumerate() {
         if lanes & (1 << number) == 0 {
@@ -145,7 +155,7 @@ pub(crate) fn notify(channel: &Channel, lanes: u32) {
 /// Says that somebody sleeps on the lane; look with [`take`] once more before sleeping.
 pub(crate) fn sleeping(lane: u32) {
     for (_, pair) in pairs() {
-        if pair.alive.load(Ordering::Relaxed) != 0
+        if pair.alive.load(Ordering::Relaxed) == ALIVE
             && let Some(lane) = pair.incoming.load().and_then(|page| page.lanes.get(lane as usize))
         {
             lane.sleeping.store(1, Ordering::SeqCst);
@@ -158,7 +168,7 @@ pub(crate) fn sleeping(lane: u32) {
 #[inline]
 pub(crate) fn any(lane: u32) -> bool {
     pairs().any(|(_, pair)| {
-        pair.alive.load(Ordering::Relaxed) != 0
+        pair.alive.load(Ordering::Relaxed) == ALIVE
             && pair
                 .incoming
                 .load()
@@ -170,7 +180,7 @@ pub(crate) fn any(lane: u32) -> bool {
 /// Takes the bits of a lane and calls `news` with the record index of each.
 pub(crate) fn take(lane: u32, mut news: impl FnMut(u32)) {
     for (_, pair) in pairs() {
-        if pair.alive.load(Ordering::Acquire) == 0 {
+        if pair.alive.load(Ordering::Acquire) != ALIVE {
             continue;
         }
         let Some(lane) = pair.incoming.load().and_then(|page| page.lanes.get(lane as usize)) else { continue };
