@@ -5,12 +5,12 @@ use crate::ports::Port;
 use crate::process::Process;
 use crate::program::Program;
 use crate::sampler::{Sampler, Seen};
-use crate::switch::{Mode, Sides, plain_only, run_under, wsdirect};
+use crate::switch::{Mode, Sides, listed, plain_only, run_under, wsdirect};
 use crate::verdict::Expected;
 use std::cell::RefCell;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What one test works with. Nothing of it is left when it is dropped.
 #[derive(Debug)]
@@ -91,6 +91,29 @@ impl Scene {
     #[must_use]
     pub fn watch(&self, ports: &[u16]) -> Sampler {
         Sampler::start(self.wsdirect.clone(), ports)
+    }
+
+    /// Where data must go by shared memory: exchange messages until so many ends of connections of that port are
+    /// promoted.
+    ///
+    /// # Panics
+    ///
+    /// When they are not after ten seconds, or when `wsdirect list` fails.
+    pub fn await_promotion(&self, port: u16, ends: usize, mut exchange: impl FnMut()) {
+        let begin = Instant::now();
+        while self.promotes() {
+            exchange();
+            let mut listed = listed(&self.wsdirect).expect("wsdirect list works");
+            listed.retain(|end| end.touches(&[port]));
+            let promoted = listed.iter().filter(|end| end.is_promoted()).count();
+            if promoted == ends && listed.len() == ends {
+                return;
+            }
+            let late = begin.elapsed() > Duration::from_secs(10);
+            let some = &listed[..listed.len().min(4)];
+            assert!(!late, "{promoted} of {ends} ends promoted, {} listed: {some:#?}", listed.len());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Judge what was seen.

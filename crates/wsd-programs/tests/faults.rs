@@ -1,7 +1,7 @@
 //! Peers that die, stop, or write before they read.
 
 use std::time::{Duration, Instant};
-use wsd_programs::{Expected, Process, Program, Scene, listed, three_ways, until};
+use wsd_programs::{Expected, Process, Program, Scene, three_ways};
 
 const KILL: i32 = 9;
 const CONT: i32 = 18;
@@ -50,14 +50,7 @@ fn exchange(pair: &mut Pair) {
 
 /// Exchange until both ends are on shared memory.
 fn settle(scene: &Scene, pair: &mut Pair) {
-    if scene.promotes() {
-        until(SOON, "promotion", || {
-            exchange(pair);
-            let mut ends = listed(scene.wsdirect()).expect("wsdirect list works");
-            ends.retain(|end| end.touches(&[pair.port]));
-            (ends.len() == 2 && ends.iter().all(wsd_programs::Connection::is_promoted)).then_some(())
-        });
-    }
+    scene.await_promotion(pair.port, 2, || exchange(pair));
 }
 
 /// The survivor's last answer is an end of stream or a reset, and came soon.

@@ -1,7 +1,7 @@
 //! Open connections without traffic cost nothing.
 
 use std::time::Duration;
-use wsd_programs::{Effort, Expected, Process, Program, Scene, listed, three_ways, until, wait_listening};
+use wsd_programs::{Effort, Expected, Process, Program, Scene, three_ways, wait_listening};
 
 const CONNECTIONS: usize = 100;
 
@@ -13,14 +13,7 @@ fn hundred_connections_at_rest(scene: &Scene) {
         Program::python(include_str!("../scripts/idle_client.py")).arg(port).arg(CONNECTIONS).piped();
     let mut client = scene.client(&client);
     assert_eq!(client.ask("20"), "exchanged");
-    if scene.promotes() {
-        until(Duration::from_secs(10), "promotion of all connections", || {
-            client.ask("2");
-            let mut ends = listed(scene.wsdirect()).expect("wsdirect list works");
-            ends.retain(|end| end.touches(&[port]) && end.is_promoted());
-            (ends.len() == 2 * CONNECTIONS).then_some(())
-        });
-    }
+    scene.await_promotion(port, 2 * CONNECTIONS, || assert_eq!(client.ask("2"), "exchanged"));
     std::thread::sleep(Duration::from_secs(2));
     rests(&server, &client);
 
