@@ -133,3 +133,33 @@ impl fmt::Debug for SockAddr {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv4_as_the_spi_writes_it() {
+        let address = SockAddr::from(SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 3), 0x1234));
+        let (bytes, length) = address.encode();
+        assert_eq!(bytes[..length], [2, 0, 0x12, 0x34, 10, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(SockAddr::decode(&bytes), Ok(address));
+        assert_eq!(SockAddr::decode(&bytes[..15]), Err(AddressError::TooShort));
+    }
+
+    #[test]
+    fn ipv6_as_the_spi_writes_it() {
+        let address = SockAddr::from(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0x1234, 7, 9));
+        let (bytes, length) = address.encode();
+        assert_eq!((length, bytes[0], bytes[24]), (28, 23, 9));
+        assert_eq!(bytes[4..8], [0, 0, 0, 7]);
+        assert_eq!(SockAddr::decode(&bytes), Ok(address));
+        assert_eq!(SockAddr::decode(&bytes[..27]), Err(AddressError::TooShort));
+    }
+
+    #[test]
+    fn other_families() {
+        assert_eq!(SockAddr::decode(&[10, 0, 0, 0]), Err(AddressError::Family(10)));
+        assert_eq!(SockAddr::decode(&[2]), Err(AddressError::TooShort));
+    }
+}

@@ -184,3 +184,31 @@ impl fmt::Debug for WsaError {
 }
 
 impl core::error::Error for WsaError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(WsaError::WSAEINVAL.code(), 10022);
+        assert_eq!(WsaError::WSAEINVAL.to_string(), "WSAEINVAL");
+        assert_eq!(WsaError::from_code(10022), Some(WsaError::WSAEINVAL));
+        assert_eq!(WsaError::from_code(0), None);
+        assert_eq!(WsaError::reported(0), WsaError::WSASYSCALLFAILURE);
+        assert_eq!(WsaError::reported(4711).to_string(), "error 4711");
+        assert!(WsaError::ALL.windows(2).all(|pair| pair[0].1 < pair[1].1), "sorted, without repetition");
+    }
+
+    #[test]
+    fn errno_there_and_back() {
+        // Every errno that a socket call of Linux gives, from ENOTSOCK to EALREADY.
+        for errno in (88..=114).chain([4, 13, 14, 22, 24, 11, 115]) {
+            assert_eq!(WsaError::from_errno(errno).errno(), errno);
+        }
+        assert_eq!(WsaError::from_errno(104), WsaError::WSAECONNRESET);
+        assert_eq!(WsaError::from_errno(100), WsaError::WSAENETDOWN);
+        assert_eq!(WsaError::from_errno(108), WsaError::WSAESHUTDOWN);
+        assert_eq!(WsaError::from_errno(9999), WsaError::WSASYSCALLFAILURE);
+    }
+}

@@ -220,3 +220,26 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SP-079: any other answer is a rejection.
+    #[test]
+    fn answers_of_condition_functions() {
+        for condition in [Condition::Accept, Condition::Reject, Condition::Defer] {
+            assert_eq!(Condition::from_code(condition.code()), condition);
+        }
+        assert_eq!([-1, 3, 99].map(Condition::from_code), [Condition::Reject; 3]);
+    }
+
+    /// SP-110, SP-121: three values, no others.
+    #[test]
+    fn access_flags() {
+        assert_eq!([0, 4, 5, u32::MAX].map(MemoryAccess::from_flags), [None; 4]);
+        for flags in 1..=3 {
+            assert_eq!(MemoryAccess::from_flags(flags).map(MemoryAccess::flags), Some(flags));
+        }
+    }
+}

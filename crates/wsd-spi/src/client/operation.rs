@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::san;
 use super::slab::Polled;
 use super::tracer::trace;
+use super::upcall_doors::in_up_call;
 use crate::error::WsaError;
 use crate::ffi::FALSE;
 
@@ -130,9 +131,13 @@ fn abandon(pending: Polled) {
 }
 
 /// Frees what was given up earlier and could not be freed then: abandoned operations that have completed by now, and
-/// providers whose last reference was dropped inside an up-call. Done by [`Provider::startup`](super::Provider::startup)
-/// and whenever a socket is closed; a switch may call it now and then. Not from inside an up-call.
+/// providers whose last reference was dropped inside an up-call. Done by
+/// [`Provider::startup`](super::Provider::startup) and whenever a socket is closed; a switch may call it now and then.
+/// Inside an up-call it does nothing.
 pub fn reap() {
+    if in_up_call() {
+        return;
+    }
     let abandoned = core::mem::take(&mut *ABANDONED.lock().unwrap_or_else(PoisonError::into_inner));
     abandoned.into_iter().for_each(abandon);
     san::clean_up_deferred();

@@ -250,11 +250,8 @@ impl Drop for SanInner {
 /// Start-ups whose last reference was dropped inside an up-call.
 static DEFERRED: Mutex<Vec<Started>> = Mutex::new(Vec::new());
 
-/// See [`reap`].
+/// See [`reap`]. Not inside an up-call.
 pub(super) fn clean_up_deferred() {
-    if in_up_call() {
-        return;
-    }
     let deferred = core::mem::take(&mut *DEFERRED.lock().unwrap_or_else(PoisonError::into_inner));
     for started in deferred {
         let _ = started.clean_up();

@@ -94,22 +94,21 @@ fn description<P: SanProvider>() -> WSPDATA {
 #[macro_export]
 macro_rules! san_provider {
     ($provider:ty) => {
-        /// Names the door of the provider.
-        #[derive(Debug)]
-        pub struct SanProviderInstance;
-
-        impl $crate::provider::Instance for SanProviderInstance {
-            type Provider = $provider;
-
-            fn door() -> &'static $crate::provider::Door<$provider> {
-                static DOOR: $crate::provider::Door<$provider> = $crate::provider::Door::new();
-                &DOOR
-            }
-        }
-
         /// The start-up function of the provider.
-        pub const SAN_PROVIDER_ENTRY: $crate::provider::Entry =
-            $crate::provider::Entry::of::<SanProviderInstance>();
+        pub const SAN_PROVIDER_ENTRY: $crate::provider::Entry = {
+            struct Instance;
+
+            impl $crate::provider::Instance for Instance {
+                type Provider = $provider;
+
+                fn door() -> &'static $crate::provider::Door<$provider> {
+                    static DOOR: $crate::provider::Door<$provider> = $crate::provider::Door::new();
+                    &DOOR
+                }
+            }
+
+            $crate::provider::Entry::of::<Instance>()
+        };
     };
 }
 
@@ -135,7 +134,7 @@ macro_rules! export_san_provider {
         ) -> ::core::ffi::c_int {
             // SAFETY: the contract is the same.
             unsafe {
-                $crate::provider::startup_ex::<SanProviderInstance>(
+                SAN_PROVIDER_ENTRY.function()(
                     version_requested,
                     wsp_data,
                     protocol_info,
