@@ -110,7 +110,7 @@ notices! {
 
 /// The process begins: what is wrong, if something is. The program then runs over TCP.
 pub(crate) extern "C" fn start() -> Option<String> {
-    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::ENTRY }];
+    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::SAN_PROVIDER_ENTRY }];
     outside(None, || front::start(&built_in, |name| std::env::var(name).ok()).err())
 }
 

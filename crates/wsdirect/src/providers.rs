@@ -32,7 +32,7 @@ pub(crate) fn run(json: bool) -> Result<(), Error> {
 
 fn describe() -> Result<Vec<Provider>, Error> {
     let config = Config::from_environment(|name| std::env::var(name).ok())?;
-    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::ENTRY }];
+    let built_in = [BuiltIn { name: "shm", entry: wsd_shm::SAN_PROVIDER_ENTRY }];
     let described = registry::describe(&config, &built_in);
     Ok(described.into_iter().map(Provider::from).collect())
 }
