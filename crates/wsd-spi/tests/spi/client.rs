@@ -30,7 +30,7 @@ fn address_list() {
     assert_eq!(socket(&san).address_list(), Ok(vec![address(0), address(0)]));
 }
 
-/// SP-076, SP-011: the condition function sees both addresses; handles of the switch belong to their sockets.
+/// SP-076: the condition function sees both addresses; handles of the switch belong to their sockets.
 #[test]
 fn a_connection() {
     let (san, switch) = start(entry!(Plain));
@@ -60,7 +60,7 @@ fn a_connection() {
     assert_eq!(switch.open_handles(), 0);
 }
 
-/// SP-078: a rejection reaches both ends. A condition function that panics rejects.
+/// A rejection reaches both ends. A condition function that panics rejects.
 #[test]
 fn a_refused_connection() {
     let (san, _) = start(entry!(Plain));
@@ -138,7 +138,7 @@ fn progress() {
     assert_eq!(switch.take_completions(), [(server.handle().expect("made"), 1, Ok(()), 3)]);
 }
 
-/// SP-170: at a close polled requests complete in place and notified ones by up-call, before the handle is closed.
+/// At a close polled requests complete in place and notified ones by up-call, before the handle is closed.
 #[test]
 fn close_with_pending_receives() {
     let (san, switch) = start(entry!(Plain));

@@ -103,7 +103,7 @@ fn notified() {
     drop(sent);
 }
 
-/// SP-182: the mode is that of the submission. SP-170: an abort is a completion like others.
+/// SP-182: the mode is that of the submission. An abort is a completion like others.
 #[test]
 fn mode_and_abort() {
     let raw = Raw::start(entry!(Plain), SPI_VERSION).expect("it starts");
@@ -198,7 +198,7 @@ impl Kind for Hoarding {
     }
 }
 
-/// A token that is dropped is completed, unless the last clean-up is over: then no up-call gets through (SP-212).
+/// A token that is dropped is completed, unless the last clean-up is over: then no up-call gets through.
 #[test]
 fn dropped_tokens() {
     let raw = Raw::start(entry!(Hoarding), SPI_VERSION).expect("it starts");
