@@ -1,0 +1,301 @@
+//! The provider as the SPI sees it: every call goes to the engine of this process.
+
+use core::num::NonZeroU32;
+use core::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use wsd_spi::ffi::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, WSA_FLAG_OVERLAPPED};
+use wsd_spi::provider::{
+    Accepted, ConditionFunction, Mapping, MemoryRange, RemoteBuffer, SanProvider, SocketRequest, Startup,
+    Submission, UpCalls,
+};
+use wsd_spi::{
+    Condition, Event, EventMask, ExtensionFunction, MemoryAccess, NetworkEvents, RegistrationHandle,
+    SanSocket, SockAddr, WsaError,
+};
+
+use crate::descriptors::close_inherited;
+use crate::engine::Engine;
+use crate::registrations::Registrations;
+use crate::socket::{Socket, State};
+use crate::wire::Refusal;
+use crate::{pool, registrations};
+
+/// The shared-memory SAN provider.
+pub struct Shm {
+    engine: AtomicPtr<Engine>,
+}
+
+impl Shm {
+    /// The engine of this process. The child of a fork forgets its parent's, and begins anew.
+    fn engine(&self) -> Result<&'static Engine, WsaError> {
+        // SAFETY: always points at an engine, and engines are never freed.
+        let engine = unsafe { &*self.engine.load(Ordering::Acquire) };
+        if engine.is_ours() { Ok(engine) } else { self.begin_again(engine) }
+    }
+
+    #[cold]
+    fn begin_again(&self, old: &'static Engine) -> Result<&'static Engine, WsaError> {
+        close_inherited(false);
+        let new = Engine::new(old.upcalls())?;
+        let (old, new) = (core::ptr::from_ref(old).cast_mut(), core::ptr::from_ref(new).cast_mut());
+        match self.engine.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: as above.
+            Ok(_) => Ok(unsafe { &*new }),
+            // SAFETY: as above; another thread was first. What we made is unused.
+            Err(first) => Ok(unsafe { &*first }),
+        }
+    }
+}
+
+/// The engine's number of a socket.
+fn number(s: SanSocket) -> Result<u32, WsaError> {
+    u32::try_from(s.raw()).map_err(|_| WsaError::WSAENOTSOCK)
+}
+
+impl SanProvider for Shm {
+    const DESCRIPTION: &'static str = "wsdirect shared memory";
+    const RDMA_DESCRIPTOR_LEN: usize = registrations::DESCRIPTOR;
+    const ALLOCATION_DESCRIPTOR_LEN: usize = pool::DESCRIPTOR;
+    const IPV6: bool = true;
+
+    fn startup(_: &Startup, upcalls: UpCalls) -> Result<Self, WsaError> {
+        let engine = Engine::new(upcalls)?;
+        Ok(Self { engine: AtomicPtr::new(core::ptr::from_ref(engine).cast_mut()) })
+    }
+
+    fn cleanup(&self) {
+        if let Ok(engine) = self.engine() {
+            engine.end();
+        }
+    }
+
+    fn offers(&self, _: ExtensionFunction) -> bool {
+        true
+    }
+
+    fn socket(&self, request: &SocketRequest) -> Result<SanSocket, WsaError> {
+        if request.family != AF_INET && request.family != AF_INET6 {
+            return Err(WsaError::WSAEAFNOSUPPORT);
+        }
+        if request.kind != SOCK_STREAM {
+            return Err(WsaError::WSAESOCKTNOSUPPORT);
+        }
+        if request.protocol != IPPROTO_TCP {
+            return Err(WsaError::WSAEPROTONOSUPPORT);
+        }
+        let engine = self.engine()?;
+        if request.adopt.is_some() {
+            return Err(WsaError::WSAEOPNOTSUPP);
+        }
+        if request.flags != WSA_FLAG_OVERLAPPED {
+            return Err(WsaError::WSAEINVAL);
+        }
+        let id = engine.with(|core| Ok(core.new_id()))?;
+        let handle = engine.upcalls().create_socket_handle(0, id as usize)?;
+        engine.with(|core| {
+            let memory = Registrations::new(core.ranges.clone());
+            core.sockets.insert(id, Socket::new(handle, request.family, memory));
+            Ok(SanSocket::from_raw(id as usize))
+        })
+    }
+
+    fn bind(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.bind(number(s)?, name))
+    }
+
+    fn set_option(&self, s: SanSocket, level: i32, name: i32, value: &[u8]) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.set_option(number(s)?, level, name, value))
+    }
+
+    fn get_option(&self, s: SanSocket, level: i32, name: i32) -> Result<Vec<u8>, WsaError> {
+        self.engine()?.with(|core| core.get_option(number(s)?, level, name))
+    }
+
+    fn event_select(&self, s: SanSocket, event: Option<Event>, mask: EventMask) -> Result<(), WsaError> {
+        let engine = self.engine()?;
+        engine.with(|core| {
+            core.socket(number(s)?)?.events.select(event, mask, engine.upcalls());
+            Ok(())
+        })
+    }
+
+    fn enum_network_events(&self, s: SanSocket, event: Option<Event>) -> Result<NetworkEvents, WsaError> {
+        let engine = self.engine()?;
+        engine.with(|core| Ok(core.socket(number(s)?)?.events.take(event, engine.upcalls())))
+    }
+
+    fn connect(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError> {
+        let engine = self.engine()?;
+        engine.drive()?;
+        engine.with(|core| core.connect(number(s)?, name))
+    }
+
+    fn listen(&self, s: SanSocket, backlog: i32) -> Result<(), WsaError> {
+        let engine = self.engine()?;
+        engine.drive()?;
+        engine.with(|core| core.listen(number(s)?, backlog))
+    }
+
+    fn accept(&self, s: SanSocket, condition: ConditionFunction<'_>) -> Result<Accepted, WsaError> {
+        let engine = self.engine()?;
+        let id = number(s)?;
+        let request = engine.with(|core| core.take_request(id))?;
+        let refuse = |why| {
+            engine.with(|core| {
+                core.refuse(&request, why);
+                core.rearm(id);
+                Ok(())
+            })
+        };
+        match condition.ask(&request.caller, &request.callee) {
+            Condition::Accept => {}
+            Condition::Reject => {
+                refuse(Refusal::Refused)?;
+                return Err(WsaError::WSAECONNREFUSED);
+            }
+            Condition::Defer => {
+                engine.with(|core| {
+                    core.defer(id, request);
+                    Ok(())
+                })?;
+                return Err(WsaError::WSATRY_AGAIN);
+            }
+        }
+        let new = engine.with(|core| Ok(core.new_id()))?;
+        match engine.upcalls().create_socket_handle(0, new as usize) {
+            Ok(handle) => engine.with(|core| core.accept(id, request, new, handle)),
+            Err(error) => {
+                refuse(Refusal::Failed)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn send(&self, s: SanSocket, submission: Submission<'_>) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.send(number(s)?, submission))
+    }
+
+    fn recv(&self, s: SanSocket, submission: Submission<'_>) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.recv(number(s)?, submission))
+    }
+
+    fn progress(&self, s: SanSocket, pending: bool) -> Result<(), WsaError> {
+        self.engine()?.with(|core| {
+            match core.socket(number(s)?)?.state {
+                State::Connected | State::Broken(_) | State::SwappedOut => {}
+                _ => return Err(WsaError::WSAEINVAL),
+            }
+            if pending {
+                core.pump();
+            }
+            Ok(())
+        })
+    }
+
+    fn address_list(&self, s: SanSocket) -> Result<Vec<SockAddr>, WsaError> {
+        self.engine()?.with(|core| {
+            core.socket(number(s)?)?;
+            core.own.list()
+        })
+    }
+
+    fn duplicate_socket(&self, s: SanSocket, _: u32) -> Result<NonZeroU32, WsaError> {
+        self.engine()?.with(|core| match core.socket(number(s)?)?.state {
+            State::Connected | State::Listening => Err(WsaError::WSAEOPNOTSUPP),
+            _ => Err(WsaError::WSAENOTCONN),
+        })
+    }
+
+    fn close_socket(&self, s: SanSocket) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.close(number(s)?))
+    }
+
+    fn register_memory(
+        &self,
+        s: SanSocket,
+        memory: MemoryRange,
+        access: MemoryAccess,
+    ) -> Result<RegistrationHandle, WsaError> {
+        self.engine()?.with(|core| {
+            core.socket(number(s)?)?.connected().map_err(|_| WsaError::WSAENOTCONN)?;
+            let registration = core.new_registration() as usize;
+            core.socket(number(s)?)?.memory.add(registration, memory, access);
+            RegistrationHandle::from_raw(registration).ok_or(WsaError::WSAENOBUFS)
+        })
+    }
+
+    fn deregister_memory(&self, s: SanSocket, handle: RegistrationHandle) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.socket(number(s)?)?.memory.remove(handle))
+    }
+
+    fn register_rdma_memory(
+        &self,
+        s: SanSocket,
+        memory: MemoryRange,
+        access: MemoryAccess,
+        descriptor: &mut [u8],
+    ) -> Result<(), WsaError> {
+        let key = wsd_os::random::bytes().map_err(|_| WsaError::WSAENOBUFS)?;
+        self.engine()?.with(|core| {
+            core.socket(number(s)?)?.connected().map_err(|_| WsaError::WSAENOTCONN)?;
+            let registration = core.new_registration();
+            let socket = core.socket(number(s)?)?;
+            socket.memory.expose(registration, u64::from_ne_bytes(key), memory, access, descriptor);
+            Ok(())
+        })
+    }
+
+    fn deregister_rdma_memory(&self, s: SanSocket, descriptor: &[u8]) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.socket(number(s)?)?.memory.conceal(descriptor))
+    }
+
+    fn rdma_write(
+        &self,
+        s: SanSocket,
+        remote: RemoteBuffer<'_>,
+        submission: Submission<'_>,
+    ) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.rdma(number(s)?, true, remote, submission))
+    }
+
+    fn rdma_read(
+        &self,
+        s: SanSocket,
+        remote: RemoteBuffer<'_>,
+        submission: Submission<'_>,
+    ) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.rdma(number(s)?, false, remote, submission))
+    }
+
+    fn memory_registration_cache_callback(&self, address: usize, length: usize) -> Result<(), WsaError> {
+        match self.engine()?.ranges().drop_overlapping(address, length) {
+            0 => Err(WsaError::WSAEINVAL),
+            _ => Ok(()),
+        }
+    }
+
+    fn allocate(&self, s: SanSocket, length: u32, descriptor: &mut [u8]) -> Result<NonNull<u8>, WsaError> {
+        self.engine()?.with(|core| core.allocate(number(s)?, length, descriptor))
+    }
+
+    fn free(&self, s: SanSocket, memory: NonNull<u8>) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.free(number(s)?, memory))
+    }
+
+    fn map(&self, s: SanSocket, descriptor: &[u8]) -> Result<Mapping, WsaError> {
+        self.engine()?.with(|core| core.map(number(s)?, descriptor))
+    }
+
+    fn unmap(&self, s: SanSocket, memory: NonNull<u8>) -> Result<(), WsaError> {
+        self.engine()?.with(|core| core.unmap(number(s)?, memory))
+    }
+
+    fn arm(&self) -> Result<i32, WsaError> {
+        self.engine()?.arm()
+    }
+
+    fn progress_all(&self) -> Result<(), WsaError> {
+        self.engine()?.pump()
+    }
+}
