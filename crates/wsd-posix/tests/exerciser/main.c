@@ -206,6 +206,11 @@ int main(int argc, char **argv) {
     program[length > 0 ? length : 0] = 0;
     if (argc > 1 && strcmp(argv[1], "--child") == 0)
         return as_child(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "--list") == 0) {
+        for (size_t i = 0; i < COUNT(sections); i++)
+            say("%s", sections[i].name);
+        return 0;
+    }
     alarm(120);
     for (size_t i = 0; i < COUNT(sections); i++) {
         if (argc > 1 && strcmp(argv[1], sections[i].name) != 0)

@@ -30,8 +30,9 @@ static const char *called(void (*function)(int)) {
 static void action(int number) {
     struct sigaction now;
     sigaction(number, NULL, &now);
-    say("now %s flags %x itself blocked %d", called(now.sa_handler), now.sa_flags & ~0x04000000,
-        sigismember(&now.sa_mask, number));
+    /* What the default action's flags are is nobody's business. */
+    say("now %s flags %x itself blocked %d", called(now.sa_handler),
+        now.sa_handler == SIG_DFL ? 0 : now.sa_flags & ~0x04000000, sigismember(&now.sa_mask, number));
 }
 
 static void raised(const char *what) {
