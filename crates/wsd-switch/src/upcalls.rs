@@ -15,7 +15,15 @@ pub(crate) type Done = (u8, Result<u32, WsaError>);
 #[derive(Default)]
 pub(crate) struct UpCalls {
     handles: Mutex<Handles>,
-    done: Mutex<HashMap<u32, VecDeque<Done>>>,
+    done: Mutex<Queues>,
+}
+
+/// Completions by port. A port is a companion's SAN socket: what comes for a closed one finds no queue, also when the same
+/// record has another companion by then.
+#[derive(Default)]
+struct Queues {
+    ports: u32,
+    open: HashMap<u64, VecDeque<Done>>,
 }
 
 #[derive(Default)]
@@ -29,20 +37,29 @@ pub(crate) fn event_of(index: u32) -> Event {
     Event::from_raw(index as usize + 1)
 }
 
-/// The key of an operation.
-pub(crate) fn key_of(index: u32, slot: u8) -> u64 {
-    (u64::from(index) << 8) | u64::from(slot)
+/// The key of an operation of a port.
+pub(crate) fn key_of(port: u64, slot: u8) -> u64 {
+    port | u64::from(slot)
 }
 
 impl UpCalls {
-    /// Takes the oldest completion of a connection.
-    pub(crate) fn take(&self, index: u32) -> Option<Done> {
-        lock(&self.done).get_mut(&index)?.pop_front()
+    /// The number of a new port for record `index`, below 2^24: what a key has beside the slot.
+    pub(crate) fn open(&self, index: u32) -> u64 {
+        let mut queues = lock(&self.done);
+        queues.ports = queues.ports.wrapping_add(1);
+        let port = (u64::from(queues.ports) << 32) | (u64::from(index) << 8);
+        queues.open.insert(port, VecDeque::new());
+        port
     }
 
-    /// Forgets what a closed companion left.
-    pub(crate) fn forget(&self, index: u32) {
-        lock(&self.done).remove(&index);
+    /// Takes the oldest completion of a port.
+    pub(crate) fn take(&self, port: u64) -> Option<Done> {
+        lock(&self.done).open.get_mut(&port)?.pop_front()
+    }
+
+    /// The port is closed.
+    pub(crate) fn forget(&self, port: u64) {
+        lock(&self.done).open.remove(&port);
     }
 }
 
@@ -79,8 +96,10 @@ impl UpCallHandler for UpCalls {
     }
 
     fn complete(&self, _handle: SwitchSocket, key: u64, status: Result<(), WsaError>, bytes: u32) {
-        let (index, slot) = ((key >> 8) as u32, key as u8);
-        lock(&self.done).entry(index).or_default().push_back((slot, status.map(|()| bytes)));
+        let (port, index, slot) = (key & !0xFF, (key as u32) >> 8, key as u8);
+        if let Some(queue) = lock(&self.done).open.get_mut(&port) {
+            queue.push_back((slot, status.map(|()| bytes)));
+        }
         kick::kick(index);
     }
 }
@@ -99,5 +118,18 @@ mod tests {
         assert_eq!(upcalls.close_socket_handle(handle), Ok(()));
         assert_eq!(upcalls.close_socket_handle(handle), Err(WsaError::WSAENOTSOCK));
         assert_eq!(upcalls.query_socket_handle_context(other), Ok(43));
+    }
+
+    #[test]
+    fn completions_of_a_closed_port_do_not_reach_the_next_one() {
+        let upcalls = UpCalls::default();
+        let handle = SwitchSocket::from_raw(1);
+        let first = upcalls.open(7);
+        upcalls.complete(handle, key_of(first, 3), Ok(()), 5);
+        assert_eq!(upcalls.take(first), Some((3, Ok(5))));
+        upcalls.forget(first);
+        let second = upcalls.open(7);
+        upcalls.complete(handle, key_of(first, 3), Err(WsaError::WSA_OPERATION_ABORTED), 0);
+        assert_eq!((upcalls.take(first), upcalls.take(second)), (None, None));
     }
 }

@@ -1,25 +1,33 @@
 //! A companion's SAN socket: how it meets its peer, and messages in registered buffers.
 
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Poll;
 
+use wsd_os::atomic::AtomicU64;
+use wsd_os::memory::SharedRegion;
 use wsd_os::ring::Ring;
 use wsd_session::message::{DEFAULT_BUFFER_LENGTH, DEFAULT_RECEIVES};
 use wsd_spi::client::{
-    Buffer, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments, StableMemory,
+    Buffer, ForeverMemory, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments,
+    StableMemory,
 };
-use wsd_spi::ffi::{AF_INET, AF_INET6, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
+use wsd_spi::ffi::{AF_INET, AF_INET6, SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
 use wsd_spi::{Condition, EventMask, ExtensionFunction, MemoryAccess, SockAddr, WsaError};
 
 use super::proof::{Names, canonical};
 use crate::reason::Reason;
 use crate::registry::Providers;
-use crate::upcalls::{UpCalls, event_of, key_of};
+use crate::upcalls::{Done, UpCalls, event_of, key_of};
 
 const BUFFER: usize = DEFAULT_BUFFER_LENGTH as usize;
 const RECEIVES: usize = DEFAULT_RECEIVES as usize;
 const SENDS: usize = 8;
+/// Slots of completions: below this one receives, from it on sends.
+const SEND_SLOT: u8 = 16;
+/// From this slot on the pump's RDMA operations.
+pub(super) const RDMA_SLOT: u8 = 32;
 
 /// What a port's socket is doing.
 pub(super) enum PortState {
@@ -61,6 +69,7 @@ impl PortFailure {
 pub(super) struct Limits {
     pub(super) rdma_read: bool,
     pub(super) maps: bool,
+    pub(super) max_message: u32,
     pub(super) threshold: u32,
     pub(super) max_rdma: u32,
     pub(super) rdma_descriptor: u16,
@@ -70,12 +79,17 @@ pub(super) struct Limits {
 /// See the [module](self). Fields are dropped in this order: memory before the socket it came from.
 pub(super) struct Port {
     index: u32,
+    /// Names the port in keys of operations.
+    number: u64,
     upcalls: Arc<UpCalls>,
     names: Names,
     own_ring: Option<SharedMemory>,
     peer_ring: Option<SharedMemory>,
-    sending: VecDeque<(Operation, usize)>,
+    sending: VecDeque<(Option<Operation>, usize)>,
     free_sends: Vec<usize>,
+    /// Slots of notified sends that are done.
+    sent: u32,
+    rdma_done: VecDeque<Done>,
     messages: Option<Messages>,
     listener: Option<Socket>,
     socket: Option<Socket>,
@@ -132,12 +146,15 @@ impl Port {
         let has = |function| started.san.has(function);
         Ok(Self {
             index,
+            number: providers.upcalls.open(index),
             upcalls: providers.upcalls.clone(),
             names,
             own_ring: None,
             peer_ring: None,
             sending: VecDeque::new(),
             free_sends: (0..SENDS).collect(),
+            sent: 0,
+            rdma_done: VecDeque::new(),
             messages: None,
             listener: None,
             socket: Some(socket),
@@ -201,7 +218,7 @@ impl Port {
             _send_registration: send_registration,
         };
         for slot in 0..RECEIVES {
-            post(socket, &messages, self.index, slot as u8).map_err(broken)?;
+            post(socket, &messages, self.number, slot as u8).map_err(broken)?;
         }
         self.messages = Some(messages);
         Ok(DEFAULT_RECEIVES)
@@ -216,6 +233,7 @@ impl Port {
         Limits {
             rdma_read: self.rdma_read,
             maps: self.maps && allocation != 0,
+            max_message: option(SO_MAX_MSG_SIZE).unwrap_or(u32::MAX),
             threshold: option(SO_RDMA_THRESHOLD_SIZE).unwrap_or(0),
             max_rdma: option(SO_MAX_RDMA_SIZE).unwrap_or(u32::MAX).max(1),
             rdma_descriptor: u16::try_from(descriptor).unwrap_or(0),
@@ -225,14 +243,32 @@ impl Port {
 
     /// Copies the next message into `buffer`; its length.
     pub(super) fn receive(&mut self, buffer: &mut [u8; BUFFER]) -> Option<usize> {
-        let (slot, result) = self.upcalls.take(self.index)?;
+        loop {
+            let (slot, result) = self.upcalls.take(self.number)?;
+            match slot {
+                RDMA_SLOT.. => self.rdma_done.push_back((slot, result)),
+                SEND_SLOT.. => {
+                    self.sent |= 1 << (slot - SEND_SLOT);
+                    self.failed = self.failed.or(result.err());
+                }
+                _ => return self.received(slot, result, buffer),
+            }
+        }
+    }
+
+    fn received(
+        &mut self,
+        slot: u8,
+        result: Result<u32, WsaError>,
+        buffer: &mut [u8; BUFFER],
+    ) -> Option<usize> {
         let messages = self.messages.as_mut()?;
         match result {
             Ok(bytes) => {
                 let length = (bytes as usize).min(BUFFER);
                 messages.receive.read(usize::from(slot) * BUFFER, &mut buffer[..length]);
                 let socket = self.socket.as_ref()?;
-                match post(socket, messages, self.index, slot) {
+                match post(socket, messages, self.number, slot) {
                     Ok(()) => messages.taken += 1,
                     Err(error) => self.failed = Some(error),
                 }
@@ -253,18 +289,24 @@ impl Port {
     /// Whether a buffer is free for a message.
     pub(super) fn can_send(&mut self) -> bool {
         while let Some((operation, slot)) = self.sending.front_mut() {
-            match operation.poll() {
-                Poll::Pending => break,
-                Poll::Ready(result) => {
-                    if let Err(error) = result {
-                        self.failed = Some(error);
-                    }
-                    self.free_sends.push(*slot);
-                    self.sending.pop_front();
-                }
+            match operation {
+                Some(operation) => match operation.poll() {
+                    Poll::Pending => break,
+                    Poll::Ready(result) => self.failed = self.failed.or(result.err()),
+                },
+                None if self.sent & (1 << *slot) == 0 => break,
+                None => self.sent &= !(1 << *slot),
             }
+            self.free_sends.push(*slot);
+            self.sending.pop_front();
         }
         self.messages.is_some() && self.failed.is_none() && !self.free_sends.is_empty()
+    }
+
+    /// Whether everything was handed over to the peer's provider, or nothing ever will be.
+    pub(super) fn all_sent(&mut self) -> bool {
+        self.can_send();
+        self.sending.is_empty() || self.failed.is_some()
     }
 
     /// Sends one message. A buffer must be free.
@@ -276,7 +318,14 @@ impl Port {
         messages.send.write(slot * BUFFER, message);
         let start = (slot * BUFFER) as u32;
         let slice = messages.send.slice(start..start + message.len() as u32).ok_or_else(lost)?;
-        match socket.send(&[slice]) {
+        // Sends are polled. Nobody polls while all buffers are taken, so the last one tells when it is free again; the others
+        // are then, too (SP-187).
+        let sent = if self.free_sends.is_empty() {
+            socket.send_notified(&[slice], key_of(self.number, SEND_SLOT + slot as u8)).map(|()| None)
+        } else {
+            socket.send(&[slice]).map(Some)
+        };
+        match sent {
             Ok(operation) => {
                 self.sending.push_back((operation, slot));
                 Ok(())
@@ -313,18 +362,43 @@ impl Port {
         Some(ring)
     }
 
+    /// The socket, for the pump's memory and RDMA.
+    pub(super) fn socket(&self) -> Option<&Socket> {
+        self.socket.as_ref().filter(|_| self.failed.is_none())
+    }
+
+    /// The key of an RDMA operation, whose completion [`Port::rdma_done`] gives after [`Port::receive`] has taken it.
+    pub(super) fn key(&self, slot: u8) -> u64 {
+        key_of(self.number, slot)
+    }
+
+    /// The next completed RDMA operation.
+    pub(super) fn rdma_done(&mut self) -> Option<Done> {
+        self.rdma_done.pop_front()
+    }
+
+    /// Breaks the connection, so that the peer learns of the end.
+    pub(super) fn hang_up(&mut self) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.close();
+        }
+        self.failed = self.failed.or(Some(WsaError::WSAENOTCONN));
+    }
+
     /// Closes the companion: memory first (SW-161), then the socket.
-    pub(super) fn close(self) {
-        let (upcalls, index) = (self.upcalls.clone(), self.index);
-        drop(self);
-        upcalls.forget(index);
+    pub(super) fn close(self) {}
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.upcalls.forget(self.number);
     }
 }
 
-fn post(socket: &Socket, messages: &Messages, index: u32, slot: u8) -> Result<(), WsaError> {
+fn post(socket: &Socket, messages: &Messages, port: u64, slot: u8) -> Result<(), WsaError> {
     let start = u32::from(slot) * BUFFER as u32;
     let slice = messages.receive.slice(start..start + BUFFER as u32).ok_or(WsaError::WSAEFAULT)?;
-    socket.recv_notified(&[slice], key_of(index, slot))
+    socket.recv_notified(&[slice], key_of(port, slot))
 }
 
 fn broken(error: WsaError) -> PortFailure {
@@ -332,9 +406,28 @@ fn broken(error: WsaError) -> PortFailure {
 }
 
 /// The ring in memory that a provider shares with the peer.
-#[allow(unsafe_code)]
 fn ring_in(memory: &SharedMemory) -> Option<Ring> {
-    // SAFETY: by the contract of WsdAllocate and WsdMap the range stays mapped, readable and writable, until the last
-    // WSPCleanup, which this process never calls; only atomics and raw copies touch it.
-    unsafe { Ring::from_raw(memory.as_ptr().as_ptr(), memory.len()) }
+    ring_of(Lasting::Shared(memory)).map(|(ring, _)| ring)
+}
+
+/// Memory that stays mapped for ever.
+pub(super) enum Lasting<'a> {
+    /// By the contract of WsdAllocate and WsdMap: until the last WSPCleanup, which this process never calls.
+    Shared(&'a SharedMemory),
+    /// If it lies in an arena.
+    Own(&'a SharedRegion),
+}
+
+/// The ring in memory, and the same memory as providers take it.
+#[allow(unsafe_code)]
+pub(super) fn ring_of(memory: Lasting<'_>) -> Option<(Ring, ForeverMemory)> {
+    let (start, length) = match memory {
+        Lasting::Shared(memory) => (memory.as_ptr(), memory.len()),
+        Lasting::Own(region) => {
+            region.at_forever::<AtomicU64>(0)?;
+            (NonNull::new(region.as_ptr())?, region.len())
+        }
+    };
+    // SAFETY: the range stays mapped, readable and writable, for ever (see `Lasting`); only atomics and raw copies touch it.
+    unsafe { Some((Ring::from_raw(start.as_ptr(), length)?, ForeverMemory::new(start, length))) }
 }
