@@ -18,7 +18,7 @@ use crate::address::{Name, in_family};
 use crate::descriptors::Tracked;
 use crate::registrations::Registrations;
 use crate::socket::{Listening, Request, Socket, State, Wire};
-use crate::state::Core;
+use crate::state::{Core, Token};
 use crate::wire::{Ending, Kind, Packet, Refusal};
 
 /// Our own maximum of requests that wait at a listener.
@@ -51,20 +51,12 @@ impl Core {
         };
         let socket = self.socket(id)?;
         match (socket.state, socket.local) {
-            (State::Listening, _) => {
-                let Some(listening) = socket.listening.as_mut() else { return Err(WsaError::WSAEINVAL) };
-                listening.backlog = limit;
-                let excess = listening.requests.split_off(limit.min(listening.requests.len()));
-                for request in excess {
-                    self.refuse(&request, Refusal::Refused);
-                }
-                return Ok(());
-            }
-            (State::Connected | State::Broken(_), _) => return Err(WsaError::WSAEISCONN),
+            (State::Listening, _) => self.set_backlog(id, limit),
+            (State::Connected | State::Broken(_), _) => Err(WsaError::WSAEISCONN),
             (State::Bound, Some(local)) if local.port() != 0 => {
                 let name = Name::of(&local);
                 let door = Tracked::new(link::Listener::bind(&name.bytes(), 4096).map_err(listen_error)?);
-                self.watch_listener(id, door.as_fd().as_raw_fd()).map_err(listen_error)?;
+                self.watch_new(door.as_fd().as_raw_fd(), Token::Listener(id)).map_err(listen_error)?;
                 self.listeners.insert(name, id);
                 let socket = self.socket(id)?;
                 socket.listening = Some(Listening { name, door, backlog: limit, requests: VecDeque::new() });
@@ -73,6 +65,16 @@ impl Core {
             }
             _ => Err(WsaError::WSAEINVAL),
         }
+    }
+
+    /// A second `WSPListen` (SP-072).
+    fn set_backlog(&mut self, id: u32, limit: usize) -> Result<(), WsaError> {
+        let listening = self.socket(id)?.listening.as_mut().ok_or(WsaError::WSAEINVAL)?;
+        listening.backlog = limit;
+        for request in listening.requests.split_off(limit.min(listening.requests.len())) {
+            self.refuse(&request, Refusal::Refused);
+        }
+        Ok(())
     }
 
     /// `WSPConnect`: `WSAEWOULDBLOCK` if the result follows.
@@ -123,10 +125,9 @@ impl Core {
         let local = socket.local.ok_or(WsaError::WSAEINVAL)?;
         socket.state = State::Connecting;
         socket.wire = Some(Wire { link, remote: 0, guessed });
-        if let Some(link) = self.links.get_mut(&link) {
-            link.sockets.insert(id);
-        }
+        self.use_link(link, id);
         self.say(link, Packet::connect(id, &local, &peer));
+        self.limit_time(id);
         Ok(())
     }
 
@@ -205,11 +206,10 @@ impl Core {
             self.actions.close(handle);
             return Err(WsaError::WSAENOTSOCK);
         };
-        let Some(link) = self.links.get_mut(&request.link) else {
+        if !self.use_link(request.link, id) {
             self.actions.close(handle);
             return Err(WsaError::WSAECONNRESET);
-        };
-        link.sockets.insert(id);
+        }
         let mut socket = Socket::new(handle, family, Registrations::new(self.ranges.clone()));
         socket.state = State::Connected;
         socket.debug = debug;
@@ -291,6 +291,9 @@ impl Core {
         if let Some(link) = self.links.get_mut(&wire.link) {
             link.sockets.remove(&id);
             link.senders.retain(|sender| *sender != id);
+            if link.sockets.is_empty() {
+                self.is_idle(wire.link);
+            }
         }
     }
 

@@ -82,8 +82,8 @@ fn is_socket(fd: BorrowedFd<'_>) -> bool {
 pub(crate) fn close_inherited(at_once: bool) {
     let epoch = fork_epoch();
     let lowest = LIMIT - LOWEST.load(Ordering::Relaxed).min(LIMIT);
-    for number in lowest..HIGHEST.load(Ordering::Relaxed) {
-        let entry = &TABLE[number];
+    let highest = HIGHEST.load(Ordering::Relaxed);
+    for (number, entry) in TABLE.iter().enumerate().take(highest).skip(lowest) {
         let opened = entry.epoch.load(Ordering::Acquire);
         if opened == 0
             || opened == epoch

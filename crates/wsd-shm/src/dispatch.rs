@@ -22,6 +22,9 @@ impl Core {
             Kind::Hello => is_hello(body).then(|| self.open_link(link)),
             Kind::Connect => {
                 let (caller, callee) = addresses(body)?;
+                if caller.family() != callee.family() {
+                    return None;
+                }
                 self.hear_connect(link, from, caller, callee);
                 Some(())
             }

@@ -18,7 +18,7 @@ use wsd_spi::provider::UpCalls;
 
 use crate::descriptors::Tracked;
 use crate::ranges::Ranges;
-use crate::state::Core;
+use crate::state::{Core, Token};
 
 /// One engine. A process has one per running provider; engines of one process meet like those of two.
 ///
@@ -131,7 +131,7 @@ impl Engine {
         }
         let epoll = self.with(|core| {
             let kick = Tracked::new(Eventfd::new().map_err(|_| WsaError::WSAEMFILE)?);
-            core.watch_kick(kick.as_fd().as_raw_fd()).map_err(|_| WsaError::WSAENOBUFS)?;
+            core.watch_new(kick.as_fd().as_raw_fd(), Token::Kick).map_err(|_| WsaError::WSAENOBUFS)?;
             core.kick = Some(kick);
             Ok(core.epoll_fd())
         })?;

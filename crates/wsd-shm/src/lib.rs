@@ -6,11 +6,13 @@
 mod action;
 mod address;
 mod connect;
+mod deadlines;
 mod descriptors;
 mod dispatch;
 mod engine;
 mod flow;
 mod link;
+mod links;
 mod messages;
 mod options;
 mod pool;

@@ -23,7 +23,7 @@ impl Core {
         let mut taken = link.store.take(length).map_err(|_| WsaError::WSAENOBUFS)?;
         let (chunk, new_chunk) = (taken.chunk, taken.new_chunk.take());
         let held = &mut self.socket(id)?.held;
-        let (start, allocation) = held.allocated(taken, id).ok_or(WsaError::WSAENOBUFS)?;
+        let (start, allocation) = held.allocated(wire.link, taken, id).ok_or(WsaError::WSAENOBUFS)?;
         if let Some(new) = new_chunk {
             let packet = Packet::new(Kind::Chunk, 0, chunk, new.slots).with(new.slot_length);
             self.say_with(wire.link, packet, Some(new.memory));
@@ -34,11 +34,8 @@ impl Core {
 
     /// `WsdFree`.
     pub(crate) fn free(&mut self, id: u32, start: NonNull<u8>) -> Result<(), WsaError> {
-        let socket = self.socket(id)?;
-        let allocation = socket.held.free(start).ok_or(WsaError::WSAEINVAL)?;
-        if let Some(wire) = socket.wire {
-            self.freed(wire.link, &allocation);
-        }
+        let (link, allocation) = self.socket(id)?.held.free(start).ok_or(WsaError::WSAEINVAL)?;
+        self.freed(link, &allocation);
         Ok(())
     }
 
@@ -64,16 +61,13 @@ impl Core {
         }
         let link = self.links.get_mut(&wire.link).ok_or(WsaError::WSAENOTCONN)?;
         let seen = link.view.map(&allocation).ok_or(WsaError::WSAEINVAL)?;
-        self.socket(id)?.held.mapped(seen, allocation).ok_or(WsaError::WSAENOBUFS)
+        self.socket(id)?.held.mapped(wire.link, seen, allocation).ok_or(WsaError::WSAENOBUFS)
     }
 
     /// `WsdUnmap`.
     pub(crate) fn unmap(&mut self, id: u32, start: NonNull<u8>) -> Result<(), WsaError> {
-        let socket = self.socket(id)?;
-        let allocation = socket.held.unmap(start).ok_or(WsaError::WSAEINVAL)?;
-        if let Some(wire) = socket.wire {
-            self.unmapped(wire.link, &allocation);
-        }
+        let (link, allocation) = self.socket(id)?.held.unmap(start).ok_or(WsaError::WSAEINVAL)?;
+        self.unmapped(link, &allocation);
         Ok(())
     }
 
@@ -81,12 +75,11 @@ impl Core {
     pub(crate) fn give_back_all(&mut self, id: u32) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let (allocated, mapped) = socket.held.take_all();
-        let Some(wire) = socket.wire else { return };
-        for allocation in allocated {
-            self.freed(wire.link, &allocation);
+        for (link, allocation) in allocated {
+            self.freed(link, &allocation);
         }
-        for allocation in mapped {
-            self.unmapped(wire.link, &allocation);
+        for (link, allocation) in mapped {
+            self.unmapped(link, &allocation);
         }
     }
 

@@ -59,12 +59,15 @@ impl Drop for Turn {
     }
 }
 
+/// Arguments of `complete`.
+pub type Completed = (SwitchSocket, u64, Result<(), WsaError>, u32);
+
 /// What was called up.
 #[derive(Default)]
 pub struct Upcalls {
     pub handles: Mutex<HashMap<usize, usize>>,
     pub events: Mutex<HashMap<usize, bool>>,
-    pub completed: Mutex<Vec<(SwitchSocket, u64, Result<(), WsaError>, u32)>>,
+    pub completed: Mutex<Vec<Completed>>,
     next: Mutex<usize>,
 }
 
@@ -105,6 +108,12 @@ impl Upcalls {
     /// Whether the event is set.
     pub fn is_set(&self, event: usize) -> bool {
         self.events.lock().expect("a lock").get(&event).copied().unwrap_or(false)
+    }
+
+    /// The context of the handle of a socket.
+    pub fn query(&self, socket: &Socket) -> usize {
+        let handle = socket.handle().expect("a handle");
+        self.query_socket_handle_context(handle).expect("known")
     }
 
     /// How many handles exist.

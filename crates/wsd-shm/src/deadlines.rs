@@ -1,0 +1,90 @@
+//! A limit to the time that a wish to connect may take: a peer that is stopped answers nothing.
+
+use std::collections::VecDeque;
+
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use wsd_os::clock::now_ns;
+use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, move_high};
+use wsd_spi::WsaError;
+
+use crate::descriptors::Tracked;
+use crate::socket::State;
+use crate::state::{Core, Token};
+use crate::wire::{Kind, Packet};
+
+/// How long a peer may take to answer.
+const LIMIT_NS: u64 = 20_000_000_000;
+
+/// The wishes to connect, oldest first, and a timer for the oldest. It runs out at most once per [`LIMIT_NS`].
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    timer: Option<Tracked<OwnedFd>>,
+    armed: bool,
+    wishes: VecDeque<(u64, u32)>,
+}
+
+impl Core {
+    /// A socket has begun to connect.
+    pub(crate) fn limit_time(&mut self, id: u32) {
+        self.forget_connected();
+        self.deadlines.wishes.push_back((now_ns() + LIMIT_NS, id));
+        self.arm_timer();
+    }
+
+    /// Forgets the oldest wishes as long as they have been answered. Most are answered in order.
+    fn forget_connected(&mut self) {
+        while let Some((_, id)) = self.deadlines.wishes.front() {
+            if self.sockets.get(id).is_some_and(|socket| socket.state == State::Connecting) {
+                return;
+            }
+            self.deadlines.wishes.pop_front();
+        }
+    }
+
+    /// Sets the timer for the oldest wish, unless it runs. Without a timer there is no limit.
+    fn arm_timer(&mut self) {
+        let Some((deadline, _)) = self.deadlines.wishes.front() else { return };
+        if self.deadlines.armed {
+            return;
+        }
+        if self.deadlines.timer.is_none() {
+            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+            let Ok(timer) = timerfd_create(TimerfdClockId::Monotonic, flags) else { return };
+            let timer = Tracked::new(move_high(timer.into()));
+            if self.watch_new(timer.as_raw_fd(), Token::Timer).is_err() {
+                return;
+            }
+            self.deadlines.timer = Some(timer);
+        }
+        let Some(timer) = &self.deadlines.timer else { return };
+        let (tv_sec, tv_nsec) = ((deadline / 1_000_000_000) as i64, (deadline % 1_000_000_000) as i64);
+        let once = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec { tv_sec, tv_nsec },
+        };
+        self.deadlines.armed = timerfd_settime(timer.as_fd(), TimerfdTimerFlags::ABSTIME, &once).is_ok();
+    }
+
+    /// The timer has run out.
+    pub(crate) fn time_is_up(&mut self) {
+        if let Some(timer) = &self.deadlines.timer {
+            let _ = rustix::io::read(timer.as_fd(), &mut [0u8; 8][..]);
+        }
+        self.deadlines.armed = false;
+        let now = now_ns();
+        while let Some((_, id)) = self.deadlines.wishes.pop_front_if(|(deadline, _)| *deadline <= now) {
+            let Some(socket) = self.sockets.get(&id) else { continue };
+            if socket.state != State::Connecting {
+                continue;
+            }
+            if let Some(wire) = socket.wire {
+                self.say(wire.link, Packet::new(Kind::Withdraw, 0, id, 0));
+            }
+            self.not_connected(id, WsaError::WSAETIMEDOUT);
+        }
+        self.forget_connected();
+        self.arm_timer();
+    }
+}
