@@ -14,6 +14,7 @@ use crate::family::record;
 use crate::family::{self, Attach, Life, Role, table};
 use crate::reason::Reason;
 use crate::registry::{self, BuiltIn, Settings};
+use crate::service::pump;
 use crate::stream::state::Stream;
 use crate::stream::{close, readiness, recv as receive, send as transmit, urgent};
 use crate::wait::{epoll, sets};
@@ -74,6 +75,12 @@ pub fn after_fork_in_child() {
 /// Before `execve(2)` and, in the parent, before a spawn: sockets that survive into the new image go back to TCP for good.
 pub fn before_exec() {
     process::before_exec();
+}
+
+/// The process is about to end, or to become another program: what it has written and this process still holds leaves it first,
+/// in bounded time.
+pub fn ending() {
+    pump::settle(Reason::Exec);
 }
 
 /// `execve(2)` returned: the process goes on.

@@ -10,7 +10,7 @@ use crate::family::layout::Process;
 use crate::family::{self, Attach, Family, Life, Role, members, record, table};
 use crate::reason::Reason;
 use crate::registry;
-use crate::service::kick;
+use crate::service::{kick, pump};
 use crate::stream::channel;
 use crate::stream::gate::State;
 use crate::stream::state::Stream;
@@ -44,8 +44,7 @@ pub(crate) fn track(fd: i32, life: Life, role: Role) {
     record.role.store(role as u32, Ordering::Release);
     record.descriptor.store(fd as u32, Ordering::Relaxed);
     if !table::insert(family, fd, index) {
-        record.set_life(Life::Closed);
-        record::free_closed(family, index);
+        record::free(family, index);
     }
 }
 
@@ -113,6 +112,7 @@ pub(crate) fn after_fork_in_child() {
     }
     pair::inherit_all();
     kick::restart_in_child();
+    pump::restart_in_child();
     bells::restart_in_child();
     sets::restart_in_child();
     epoll::in_child();

@@ -120,6 +120,16 @@ impl Providers {
         }
     }
 
+    /// Mappings of memory that was registered are about to change (SW-211).
+    pub(crate) fn memory_is_changing(&self, ranges: &[(usize, usize)]) {
+        for started in &self.list {
+            for (address, length) in ranges {
+                // A provider that knows nothing of the range says so.
+                let _ = started.san.memory_is_changing(*address, *length);
+            }
+        }
+    }
+
     /// After an address change (SW-031).
     pub(crate) fn refresh_addresses(&mut self) {
         for started in &mut self.list {

@@ -153,6 +153,11 @@ impl Session {
         self.said.bye && self.heard.bye && self.outbox.is_empty()
     }
 
+    /// Whether messages wait for credit, or for the host to take them.
+    pub fn has_queued(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// How messages name the direction from here to the peer, and the other one.
     fn flow(&self, direction: Direction) -> Flow {
         match (self.role, direction) {

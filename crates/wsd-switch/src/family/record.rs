@@ -30,6 +30,9 @@ pub(crate) const PEER_GONE: u32 = 16;
 /// `flags`: the direction must end with ECONNRESET.
 pub(crate) const RESET: u32 = 32;
 
+/// Bit of `attach`: the last descriptor is gone. In the same word, so that exactly one of two frees the record.
+const CLOSED: u32 = 0x80;
+
 /// Score of the first attach.
 const FIRST_TRIGGER: u32 = 8;
 
@@ -58,7 +61,11 @@ impl Record {
     }
 
     pub(crate) fn attach(&self) -> Attach {
-        match self.attach.load(Ordering::Acquire) {
+        Self::attach_of(self.attach.load(Ordering::Acquire))
+    }
+
+    fn attach_of(word: u32) -> Attach {
+        match word & !CLOSED {
             0 => Attach::No,
             1 => Attach::Wanted,
             2 => Attach::Attached,
@@ -67,8 +74,19 @@ impl Record {
         }
     }
 
-    pub(crate) fn set_attach(&self, attach: Attach) {
-        self.attach.store(attach as u32, Ordering::Release);
+    /// Sets how far the companion is; whether the last descriptor was gone before.
+    pub(crate) fn set_attach(&self, attach: Attach) -> bool {
+        let before = self
+            .attach
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| Some((word & CLOSED) | attach as u32))
+            .unwrap_or_else(|word| word);
+        before & CLOSED != 0
+    }
+
+    /// Notes that the last descriptor is gone; how far the companion was. Without one under way the caller frees the record,
+    /// otherwise the service thread does ([`companion_done`]): one of both, whoever is later.
+    pub(crate) fn close_attach(&self) -> Attach {
+        Self::attach_of(self.attach.fetch_or(CLOSED, Ordering::AcqRel))
     }
 
     pub(crate) fn change_attach(&self, from: Attach, to: Attach) -> bool {
@@ -108,10 +126,9 @@ impl Record {
     }
 }
 
-/// A closed record whose companion is gone.
-pub(crate) fn free_closed(family: &Family, index: u32) {
-    let record = family.record(index);
-    if record.life() == Life::Closed {
+/// The service thread has no companion for the record any more; `next` is how it goes on.
+pub(crate) fn companion_done(family: &Family, index: u32, next: Attach) {
+    if family.record(index).set_attach(next) {
         free(family, index);
     }
 }
@@ -185,14 +202,10 @@ fn pop(family: &Family) -> Option<u32> {
     }
 }
 
-/// Gives a record back. Its life must have ended.
+/// Gives a record back. The caller alone has it.
 pub(crate) fn free(family: &Family, index: u32) {
     let record = family.record(index);
-    // Whoever ends the life gives the record back, once.
-    let ended = record.life.swap(Life::Free as u32, Ordering::AcqRel);
-    if ended == Life::Free as u32 {
-        return;
-    }
+    record.set_life(Life::Free);
     record.generation.fetch_add(1, Ordering::AcqRel);
     let mut head = family.header.free.load(Ordering::Acquire);
     loop {

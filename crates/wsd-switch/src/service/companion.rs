@@ -5,6 +5,7 @@ use wsd_session::{Parameters, Session};
 
 use super::links::Token;
 use super::port::Port;
+use super::pump::Pump;
 use super::proof::Names;
 
 /// How far a companion is.
@@ -39,6 +40,8 @@ pub(super) struct Companion {
     pub(super) ring_taken: bool,
     /// We have mapped the peer's ring.
     pub(super) ring_mapped: bool,
+    /// Without mapped memory: our own rings, and who moves their bytes.
+    pub(super) pump: Option<Pump>,
     pub(super) said_bye: bool,
     pub(super) peer_said_bye: bool,
 }

@@ -6,6 +6,7 @@ use wsd_os::tcp;
 use wsd_session::{Direction, ReceiveState, SendState};
 
 use super::companion::Stage;
+use super::pump::Pump;
 use super::steps::{Step, catch_up, fail, on_descriptor};
 use super::thread::Service;
 use crate::family::record::{self, SHUT, SWITCH_WANTED};
@@ -44,9 +45,13 @@ impl Service {
         self.freeze(stream)?;
         self.ask_to_freeze(stream)?;
         self.rewind(stream)?;
+        self.pump(stream)?;
         self.transmit(stream)?;
         let commons = [&stream.record.send.common, &stream.record.recv.common];
-        if commons.iter().all(|common| common.gate().state() == State::Tcp) {
+        let session = self.companions.get(&stream.index).and_then(|companion| companion.session.as_ref());
+        // The sender needs the companion until it has put everything into TCP.
+        let frozen = session.is_some_and(|s| matches!(s.receive_state(), ReceiveState::Frozen { .. }));
+        if !frozen && commons.iter().all(|common| common.gate().state() == State::Tcp) {
             self.left(stream);
         }
         Ok(())
@@ -71,9 +76,11 @@ impl Service {
 
     /// As the reader: stops reading the ring, for good. What was not read comes again by TCP.
     pub(super) fn freeze(&mut self, stream: &Stream) -> Step {
-        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let Some(session) = companion.session.as_mut() else { return Ok(()) };
+        if !companion.pump.as_mut().is_none_or(Pump::may_freeze) {
             return Ok(());
-        };
+        }
         let side = &stream.record.recv;
         let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
         let Some(ring) = channel.recv.load() else { return Ok(()) };
@@ -95,6 +102,9 @@ impl Service {
         catch_up(session, stream);
         if let Some(at) = frozen {
             session.start_seen(side.common.promoted_at.load(Ordering::Acquire)).ok();
+            if let Some(pump) = &mut companion.pump {
+                pump.frozen(at)?;
+            }
             session.frozen(at).map_err(|_| fail(Reason::NegotiationFailed))?;
             side.common.announce_change();
             wake(ring.take_space_wait(), ring.space_wait_word(), channel, stream.index);
@@ -129,10 +139,12 @@ impl Service {
 
     /// As the writer, when the reader has frozen at H: pushes the bytes from H on into TCP, as far as it takes them now.
     pub(super) fn rewind(&mut self, stream: &Stream) -> Step {
-        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
-            return Ok(());
-        };
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let Some(session) = companion.session.as_mut() else { return Ok(()) };
         let SendState::Rewinding { at: frozen } = session.send_state() else { return Ok(()) };
+        if !companion.pump.as_ref().is_none_or(Pump::may_rewind) {
+            return Ok(());
+        }
         let side = &stream.record.send;
         let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
         let ring = channel.send.load().ok_or(fail(Reason::CompanionLost))?;
@@ -196,6 +208,9 @@ impl Service {
     /// The sender will not use our consent, or everything from H on is in TCP.
     pub(super) fn receive_is_on_tcp(&mut self, stream: &Stream) -> Step {
         let side = &stream.record.recv.common;
+        if let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut()) {
+            pump.demoted();
+        }
         if side.gate().force_from(State::Agreed, State::Tcp) {
             side.announce_change();
             notice::changed(stream.index);

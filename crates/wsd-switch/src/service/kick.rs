@@ -47,7 +47,12 @@ pub(crate) fn kick_or_start(index: u32) {
 
 /// The service thread that controls the record shall look at it.
 pub(crate) fn kick_controller(family: &Family, index: u32) {
-    let slot = family.record(index).controller.load(Ordering::Acquire) as usize;
+    kick_slot(family, family.record(index).controller.load(Ordering::Acquire), index);
+}
+
+/// The service thread of the process in `controller` (slot + 1) shall look at the record.
+pub(crate) fn kick_slot(family: &Family, controller: u32, index: u32) {
+    let slot = controller as usize;
     let Some(process) = slot.checked_sub(1).and_then(|slot| family.processes.get(slot)) else { return };
     mark(process, index);
     if slot == family::my_slot() + 1 {

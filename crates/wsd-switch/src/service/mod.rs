@@ -6,5 +6,6 @@ pub(crate) mod kick;
 mod links;
 mod port;
 mod proof;
+pub(crate) mod pump;
 mod steps;
 pub(crate) mod thread;

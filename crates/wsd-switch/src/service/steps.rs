@@ -65,6 +65,7 @@ impl Service {
             return self.leave(&stream);
         }
         if stream.record.recv.common.flagged(RESET) && stream.record.attach() == Attach::Attached {
+            self.abort(index);
             self.set_stage(index, Stage::Lost);
             return;
         }
@@ -148,6 +149,7 @@ impl Service {
             pair: None,
             ring_taken: false,
             ring_mapped: false,
+            pump: None,
             said_bye: false,
             peer_said_bye: false,
         })
@@ -174,6 +176,7 @@ impl Service {
         self.prove(stream)?;
         self.promote(stream)?;
         self.rewind(stream)?;
+        self.pump(stream)?;
         self.transmit(stream)?;
         self.after_bye(stream);
         Ok(())
@@ -228,7 +231,9 @@ impl Service {
         Ok(Parameters {
             version: wsd_session::negotiation::VERSION,
             capabilities,
-            buffer_length: wsd_session::message::DEFAULT_BUFFER_LENGTH,
+            buffer_length: u16::try_from(limits.max_message)
+                .unwrap_or(u16::MAX)
+                .min(wsd_session::message::DEFAULT_BUFFER_LENGTH),
             receives: 0,
             threshold: limits.threshold,
             max_rdma: limits.max_rdma,
@@ -294,17 +299,17 @@ impl Service {
             Event::Refused { .. } => {}
             Event::DemoteRequested { direction } => self.demotion_wanted(stream, direction)?,
             // `rewind` follows in the same round.
-            Event::Frozen { .. } => {}
+            Event::Frozen { .. } if companion.pump.is_none() => {}
             Event::Declined | Event::Demoted { .. } => self.receive_is_on_tcp(stream)?,
             Event::Bye => {
                 companion.peer_said_bye = true;
+                self.pump_bye(stream);
                 trace::note(format_args!("connection {index}: the peer's companion is done"));
             }
             Event::Reset => {
                 give_up(stream, Reason::CompanionLost);
             }
-            // Without the pump, which is not offered yet, a peer may not speak of its messages.
-            _ => return Err(fail(Reason::NegotiationFailed)),
+            event => self.pump_event(stream, event)?,
         }
         Ok(())
     }
@@ -322,7 +327,7 @@ impl Service {
         if peer.process_token == own {
             return Err(fail(Reason::SameProcess));
         }
-        if !agreement.is_some_and(|agreement| agreement.mapping && agreement.same_host_proof) {
+        if !agreement.is_some_and(|agreement| agreement.same_host_proof) {
             return Err(fail(Reason::NegotiationFailed));
         }
         let (token, name) = (peer.process_token, peer.link_name);
@@ -436,6 +441,11 @@ impl Service {
         let Some(session) = companion.session.as_mut() else { return Ok(()) };
         let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
         if companion.stage == Stage::Rings && session.both_proven() {
+            if !session.agreement().is_some_and(|agreement| agreement.mapping) {
+                self.open_pump(stream)?;
+                self.attached(stream)?;
+                return self.switch(stream);
+            }
             if channel.send.load().is_none() {
                 let (ring, descriptor) = companion.port.own_ring().ok_or(fail(Reason::NoMemory))?;
                 ring.reset();
@@ -536,7 +546,7 @@ impl Service {
     }
 
     /// The companion's connection is gone, or the peer's process is.
-    fn companion_lost(&mut self, stream: &Stream) -> Step {
+    pub(super) fn companion_lost(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         if stream.record.attach() != Attach::Attached {
             return Err(fail(Reason::CompanionLost));
@@ -550,7 +560,9 @@ impl Service {
             // An orderly end: everything that matters is in the rings.
             return Ok(());
         }
-        if !peer_had_read_all(stream, channel) {
+        // What the pump had not brought here yet died with the peer.
+        let cut = companion.pump.is_some() && !ended && record.recv.common.gate().state() == State::San;
+        if cut || (companion.pump.is_none() && !peer_had_read_all(stream, channel)) {
             record.recv.common.flag(RESET);
         }
         record.set_reason(Some(Reason::CompanionLost));
@@ -560,6 +572,9 @@ impl Service {
     }
 
     pub(super) fn peer_lost(&mut self, index: u32) {
+        if self.pump_outlives_link(index) {
+            return;
+        }
         if let Some(stream) = Stream::at(index)
             && let Err(failure) = self.companion_lost(&stream)
         {
@@ -584,6 +599,9 @@ impl Service {
         let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else {
             return self.look(index);
         };
+        if self.pump_alarm(&stream) {
+            return;
+        }
         match stage {
             Stage::Meeting => {
                 self.failed(&stream, &Failure { reason: Reason::PeerWithoutCompanion, again: true });
@@ -616,6 +634,9 @@ impl Service {
 
     /// The program has closed.
     pub(super) fn close(&mut self, stream: &Stream) {
+        if self.drains(stream) {
+            return;
+        }
         let Some(companion) = self.companions.get_mut(&stream.index) else { return };
         if let Some(session) = companion.session.as_mut()
             && !companion.said_bye
@@ -625,6 +646,9 @@ impl Service {
             let _ = session.bye();
             let _ = self.transmit(stream);
         }
+        if self.last_words_wait(stream) {
+            return;
+        }
         self.forget(stream.index);
         stream.record.set_attach(Attach::Never);
         record::free_closed(self.family, stream.index);
@@ -633,7 +657,7 @@ impl Service {
     /// Takes a companion apart.
     pub(super) fn forget(&mut self, index: u32) {
         self.alarms.remove(&index);
-        let Some(companion) = self.companions.remove(&index) else { return };
+        let Some(mut companion) = self.companions.remove(&index) else { return };
         self.keys.remove(&companion.key);
         if let Some(stream) = Stream::at(index)
             && let Ok(channel) = stream.channel()
@@ -643,7 +667,10 @@ impl Service {
         if let Some((pair, bit)) = companion.pair {
             pair::drop_bit(pair, bit);
         }
-        companion.port.close();
+        if let Some(pump) = &mut companion.pump {
+            pump.withdraw();
+        }
+        self.part(companion.port, companion.pump);
     }
 
     /// The other end's companion is not there yet: whether to look again soon, before anything else is concluded. Both ends see
@@ -696,7 +723,12 @@ impl Service {
 /// Tells the session what the program's threads have done to the gates meanwhile.
 pub(super) fn catch_up(session: &mut Session, stream: &Stream) {
     let (send, recv) = (&stream.record.send.common, &stream.record.recv.common);
-    if session.send_state() == SendState::Consented && send.gate().state() == State::San {
+    if session.send_state() == SendState::Consented
+        && send.gate().state() == State::San
+        // The lock is held from the change of the gate until S is settled.
+        && let Ok(_guard) = send.hold()
+        && send.gate().state() == State::San
+    {
         let _ = session.promoted(send.promoted_at.load(Ordering::Acquire));
     }
     if session.receive_state() == ReceiveState::Agreed && recv.gate().state() == State::San {

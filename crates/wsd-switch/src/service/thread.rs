@@ -14,6 +14,7 @@ use wsd_os::poll::{self, EpollEvent, EpollOperation};
 use super::companion::Companion;
 use super::kick;
 use super::links::{Arrival, Links, token_of};
+use super::pump::Farewell;
 use crate::family::{self, Family};
 use crate::registry::Providers;
 use crate::stream::close::give_up;
@@ -52,6 +53,8 @@ pub(super) struct Service {
     pub(super) alarms: HashMap<u32, u64>,
     /// Records (with generation) that look for their peer's companion again soon, and how often they did.
     pub(super) soon: HashMap<u32, (u32, usize)>,
+    /// Ports of closed companions whose last messages are under way.
+    pub(super) farewells: Vec<Farewell>,
 }
 
 /// Makes the service thread of this process.
@@ -83,6 +86,7 @@ impl Service {
             keys: HashMap::new(),
             alarms: HashMap::new(),
             soon: HashMap::new(),
+            farewells: Vec::new(),
         };
         service.watch(kick::event().ok_or(Errno::MFILE)?, KICK)?;
         service.watch(bells::bell(0).ok_or(Errno::MFILE)?, BELL)?;
@@ -219,7 +223,8 @@ impl Service {
             self.alarms.remove(&index);
             self.alarm(index);
         }
-        next = next.into_iter().chain(self.alarms.values().copied()).min();
+        let farewells = self.see_off(now);
+        next = next.into_iter().chain(self.alarms.values().copied()).chain(farewells).min();
         // What an alarm has caused must be seen before the sleep.
         if self.family.me().kick_pending.load(Ordering::SeqCst) != 0 {
             return Some(Duration::ZERO);

@@ -25,10 +25,11 @@ pub(crate) fn last_descriptor_gone(family: &Family, index: u32) {
     {
         say_end(&stream, channel);
     }
-    if matches!(record.attach(), Attach::No | Attach::Never) {
-        record::free(family, index);
-    } else {
-        kick::kick_controller(family, index);
+    // Whoever frees the record may do so right after this; what is needed of it is read before.
+    let controller = record.controller.load(Ordering::Acquire);
+    match record.close_attach() {
+        Attach::No | Attach::Never => record::free(family, index),
+        _ => kick::kick_slot(family, controller, index),
     }
 }
 

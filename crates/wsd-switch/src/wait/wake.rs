@@ -3,7 +3,7 @@
 use wsd_os::atomic::{AtomicU32, Ordering};
 use wsd_os::futex;
 
-use super::pair;
+use super::{notice, pair};
 use crate::service::kick;
 use crate::stream::channel::Channel;
 
@@ -36,7 +36,13 @@ fn wake_some(bits: u32, word: &AtomicU32, channel: &Channel, index: u32) {
         kick::kick(index);
     }
     let lanes = bits >> LANE_SHIFT;
-    if lanes != 0 && channel.pair.load(Ordering::Acquire) != 0 {
+    if lanes == 0 {
+        return;
+    }
+    if channel.pair.load(Ordering::Acquire) != 0 {
         pair::notify(channel, lanes);
+    } else {
+        // Both sides of the ring are in this family: the service thread wakes its own program.
+        notice::changed(index);
     }
 }

@@ -1,0 +1,258 @@
+//! The pump: a connection over a provider that has only the documented functions, so that the peer does not see our memory
+//! (session protocol, section 6).
+//!
+//! The program writes into and reads from rings as ever, but both lie in this family's own memory, and the service thread
+//! is the other end of both: the [`outlet`] empties the one, the [`inlet`] fills the other, with messages and RDMA. So
+//! there is one data path, in `stream`.
+
+mod end;
+mod exit;
+mod inlet;
+mod memory;
+mod outlet;
+
+use wsd_os::ring::Violation;
+use wsd_session::{Event, PumpError, ReceiveState, Session, WrongState};
+use wsd_spi::WsaError;
+
+use super::companion::Stage;
+use super::port::Port;
+use super::steps::{Failure, Step, fail};
+use super::thread::Service;
+use crate::family::Attach;
+use crate::reason::Reason;
+use crate::stream::state::Stream;
+use crate::trace;
+use crate::wait::wake::wake;
+
+pub(crate) use exit::{restart_in_child, settle};
+
+use end::Closing;
+pub(super) use end::Farewell;
+use exit::Unsettled;
+use inlet::Inlet;
+use memory::RingMemory;
+use outlet::Outlet;
+
+/// RDMA operations of one direction that run at a time.
+const OPERATIONS: u8 = 4;
+/// Rounds of one look before other connections have their turn.
+const ROUNDS: usize = 16;
+
+/// Both directions of a connection.
+pub(super) struct Pump {
+    outlet: Outlet,
+    inlet: Inlet,
+    closing: Closing,
+    _unsettled: Unsettled,
+}
+
+/// Why a pump cannot go on.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The peer broke the protocol, or memory is damaged: the connection is lost.
+    Broken(String),
+    /// The provider refused or failed an operation. The bytes are kept, so the stream goes back to TCP.
+    Provider,
+}
+
+impl Fault {
+    fn broken(what: &str) -> Self {
+        Self::Broken(what.to_owned())
+    }
+
+    /// A message about a direction that is not promoted. The session has excluded that.
+    fn early() -> Self {
+        Self::broken("a message came before its direction was promoted")
+    }
+}
+
+impl From<PumpError> for Fault {
+    fn from(error: PumpError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(violation.to_string())
+    }
+}
+
+impl From<WrongState> for Fault {
+    fn from(error: WrongState) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Whether an operation may be tried again when another one has ended.
+fn busy(error: WsaError) -> bool {
+    matches!(error, WsaError::WSAENOBUFS | WsaError::WSAEWOULDBLOCK)
+}
+
+impl Pump {
+    /// Rings for both directions. `None`: no memory.
+    fn new() -> Option<Self> {
+        Some(Self {
+            outlet: Outlet::new(RingMemory::new()?),
+            inlet: Inlet::new(RingMemory::new()?),
+            closing: Closing::default(),
+            _unsettled: Unsettled::new(),
+        })
+    }
+
+    fn turn(&mut self, session: &mut Session, port: &mut Port) -> Result<bool, Fault> {
+        while let Some((slot, result)) = port.rdma_done() {
+            if !self.inlet.completed(slot, result)? {
+                self.outlet.completed(slot, result)?;
+            }
+        }
+        Ok(self.inlet.turn(session, port)? | self.outlet.turn(session, port)?)
+    }
+
+    fn on_event(&mut self, session: &Session, event: Event<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Promoted { start } => {
+                let agreement = session.agreement().ok_or_else(Fault::early)?;
+                self.inlet.promoted(start, agreement);
+                Ok(())
+            }
+            Event::Data { offset, bytes } => self.inlet.on_data(offset, bytes),
+            Event::RdmaOffered { offset, total, descriptor } => self.inlet.on_offer(offset, total, descriptor),
+            Event::RdmaAnnounced { offset, total } => self.inlet.on_announce(offset, total),
+            Event::RdmaWritten { offset } => self.inlet.on_written(offset),
+            Event::Fin { offset } => self.inlet.on_fin(offset),
+            Event::Urgent { offset } => self.inlet.on_urgent(offset),
+            Event::Window { room, taken } => self.outlet.on_window(room, taken),
+            Event::RdmaRead { offset } => self.outlet.on_read(offset),
+            Event::RdmaTarget { offset, total, descriptor } => self.outlet.on_target(offset, total, descriptor),
+            Event::Frozen { at } => self.outlet.on_frozen(at),
+            _ => Err(Fault::broken("a message that belongs to mapped rings")),
+        }
+    }
+
+    /// As the reader, before a direction leaves for TCP: whether it may now. If not it does so when its reads have ended.
+    pub(super) fn may_freeze(&mut self) -> bool {
+        self.inlet.may_freeze()
+    }
+
+    /// As the reader: the direction has left for TCP at `at`.
+    pub(super) fn frozen(&mut self, at: u64) -> Step {
+        self.inlet.frozen(at).map_err(|fault| broken(&fault))
+    }
+
+    /// As the writer of a direction that the peer has frozen: whether its bytes may go to TCP, or writes still run.
+    pub(super) fn may_rewind(&self) -> bool {
+        !self.outlet.is_busy()
+    }
+
+    /// Before the companion is closed (SW-161), and when the peer needs nothing of it any more.
+    pub(super) fn withdraw(&mut self) {
+        self.inlet.withdraw();
+        self.outlet.withdraw();
+    }
+
+    /// As the reader: the peer has put everything into TCP.
+    pub(super) fn demoted(&mut self) {
+        self.inlet.withdraw();
+    }
+
+    /// Mappings that end with this value.
+    pub(super) fn ranges(&self) -> [(usize, usize); 2] {
+        [self.inlet.memory.range(), self.outlet.memory.range()]
+    }
+}
+
+fn broken(fault: &Fault) -> Failure {
+    if let Fault::Broken(what) = fault {
+        trace::note(format_args!("pump: {what}"));
+    }
+    fail(Reason::NegotiationFailed)
+}
+
+impl Service {
+    /// Both ends are proven and share no memory: rings of our own take the place of mapped ones.
+    pub(super) fn open_pump(&mut self, stream: &Stream) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
+        let pump = Pump::new().ok_or(fail(Reason::NoMemory))?;
+        // No pair: sleepers at the other end of the rings are this process's own service thread.
+        channel.send.store(pump.outlet.memory.ring());
+        channel.recv.store(pump.inlet.memory.ring());
+        companion.pump = Some(pump);
+        Ok(())
+    }
+
+    /// What the peer says about bytes.
+    pub(super) fn pump_event(&mut self, stream: &Stream, event: Event<'_>) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let (Some(session), Some(pump)) = (&companion.session, &mut companion.pump) else {
+            return Err(fail(Reason::NegotiationFailed));
+        };
+        pump.on_event(session, event).or_else(|fault| self.pump_fault(stream, &fault))
+    }
+
+    /// Moves bytes as far as it goes now.
+    pub(super) fn pump(&mut self, stream: &Stream) -> Step {
+        for _ in 0..ROUNDS {
+            let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+            let (Stage::Up, Some(session), Some(pump)) =
+                (companion.stage, companion.session.as_mut(), companion.pump.as_mut())
+            else {
+                return Ok(());
+            };
+            let moved = match pump.turn(session, &mut companion.port) {
+                Ok(moved) => moved,
+                Err(fault) => {
+                    self.wake_program(stream);
+                    return self.pump_fault(stream, &fault);
+                }
+            };
+            let promoted = matches!(session.receive_state(), ReceiveState::Promoted { .. });
+            if promoted && pump.inlet.waits_to_freeze() {
+                self.freeze(stream)?;
+            }
+            self.wake_program(stream);
+            self.transmit(stream)?;
+            let Some(pump) = self.companions.get(&stream.index).and_then(|companion| companion.pump.as_ref()) else {
+                return Ok(());
+            };
+            let news = pump.inlet.arm() | pump.outlet.arm().map_err(|fault| broken(&fault))?;
+            if !moved && !news {
+                return Ok(());
+            }
+        }
+        super::kick::kick(stream.index);
+        Ok(())
+    }
+
+    /// Wakes the program's threads for which something came.
+    fn wake_program(&mut self, stream: &Stream) {
+        let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut()) else {
+            return;
+        };
+        let Ok(channel) = stream.channel() else { return };
+        if pump.inlet.take_fresh() {
+            let ring = pump.inlet.memory.ring();
+            wake(ring.take_data_wait(), ring.data_wait_word(), channel, stream.index);
+        }
+        if pump.outlet.take_freed() {
+            let ring = pump.outlet.memory.ring();
+            wake(ring.take_space_wait(), ring.space_wait_word(), channel, stream.index);
+        }
+    }
+
+    fn pump_fault(&mut self, stream: &Stream, fault: &Fault) -> Step {
+        match fault {
+            Fault::Broken(_) => Err(broken(fault)),
+            Fault::Provider => {
+                trace::note(format_args!("connection {}: the provider failed; back to TCP", stream.index));
+                if stream.record.change_attach(Attach::Attached, Attach::Leaving) {
+                    stream.record.set_reason(Some(Reason::ProviderFailed));
+                }
+                super::kick::kick(stream.index);
+                Ok(())
+            }
+        }
+    }
+}
