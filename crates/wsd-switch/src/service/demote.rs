@@ -64,13 +64,13 @@ impl Service {
         }
         let _ = self.transmit(stream);
         // Nobody finds the companion any more before its rings are let go.
-        stream.record.set_attach(Attach::Never);
+        let closed = stream.record.set_attach(Attach::Never);
         self.forget(stream.index);
         notice::changed(stream.index);
         stream.record.recv.common.announce_change();
         stream.record.send.common.announce_change();
-        if stream.record.life() == Life::Closed {
-            record::free_closed(self.family, stream.index);
+        if closed {
+            record::free(self.family, stream.index);
         }
     }
 

@@ -49,12 +49,7 @@ pub(super) type Step = Result<(), Failure>;
 impl Service {
     /// Looks at a connection: something was asked for or has happened.
     pub(super) fn look(&mut self, index: u32) {
-        let Some(stream) = Stream::at(index) else { return };
-        if let Some(companion) = self.companions.get(&index)
-            && companion.generation != stream.generation
-        {
-            self.forget(index);
-        }
+        let Some(stream) = self.current(index) else { return };
         if !self.companions.contains_key(&index) {
             return self.consider(&stream);
         }
@@ -74,6 +69,15 @@ impl Service {
         }
     }
 
+    /// The connection with this index. A companion that belonged to an earlier one is taken apart.
+    fn current(&mut self, index: u32) -> Option<Stream> {
+        let stream = Stream::at(index)?;
+        if self.companions.get(&index).is_some_and(|companion| companion.generation != stream.generation) {
+            self.forget(index);
+        }
+        Some(stream)
+    }
+
     fn set_stage(&mut self, index: u32, stage: Stage) {
         if let Some(companion) = self.companions.get_mut(&index) {
             companion.stage = stage;
@@ -90,8 +94,7 @@ impl Service {
             return;
         }
         if record.life() == Life::Closed {
-            record.set_attach(Attach::Never);
-            return record::free_closed(self.family, stream.index);
+            return record::companion_done(self.family, stream.index, Attach::Never);
         }
         match self.begin(stream) {
             Ok(companion) => {
@@ -421,7 +424,7 @@ impl Service {
 
     pub(super) fn peer_gives_up(&mut self, token: Token, key: u64) {
         self.with_key(token, key, |service, index| {
-            if let Some(stream) = Stream::at(index) {
+            if let Some(stream) = service.current(index) {
                 service.failed(&stream, &fail(Reason::NoProof));
             }
         });
@@ -575,7 +578,7 @@ impl Service {
         if self.pump_outlives_link(index) {
             return;
         }
-        if let Some(stream) = Stream::at(index)
+        if let Some(stream) = self.current(index)
             && let Err(failure) = self.companion_lost(&stream)
         {
             self.failed(&stream, &failure);
@@ -585,8 +588,9 @@ impl Service {
     /// The kernel's connection has ended under a promoted connection. Without an end in the ring the peer was killed, or
     /// somebody used the socket around the switch.
     pub(super) fn tcp_ended(&mut self, index: u32) {
+        let stream = self.current(index);
         let Some(companion) = self.companions.get(&index) else { return };
-        if Stream::at(index).is_some_and(|stream| stream.record.send.common.gate().state() == State::Rewind) {
+        if stream.is_some_and(|stream| stream.record.send.common.gate().state() == State::Rewind) {
             return self.look(index);
         }
         if companion.stage == Stage::Up {
@@ -595,7 +599,7 @@ impl Service {
     }
 
     pub(super) fn alarm(&mut self, index: u32) {
-        let Some(stream) = Stream::at(index) else { return };
+        let Some(stream) = self.current(index) else { return };
         let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else {
             return self.look(index);
         };
@@ -650,8 +654,7 @@ impl Service {
             return;
         }
         self.forget(stream.index);
-        stream.record.set_attach(Attach::Never);
-        record::free_closed(self.family, stream.index);
+        record::companion_done(self.family, stream.index, Attach::Never);
     }
 
     /// Takes a companion apart.
@@ -712,11 +715,7 @@ impl Service {
             record.trigger.store(trigger * 2, Ordering::Relaxed);
         }
         let next = if again && record.life() != Life::Closed { Attach::No } else { Attach::Never };
-        record.set_attach(next);
-        if record.life() == Life::Closed {
-            record.set_attach(Attach::Never);
-            record::free_closed(self.family, stream.index);
-        }
+        record::companion_done(self.family, stream.index, next);
     }
 }
 

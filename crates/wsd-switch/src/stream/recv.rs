@@ -169,7 +169,15 @@ fn ring_or_rest(
 ) -> Step {
     let side = &stream.record.recv;
     if !side.ring.begun() {
-        return after_death(stream, data, done, call_flags);
+        // The peer died right after it named S: what it wrote behind S is in the ring all the same.
+        match ring.started_at() {
+            None => return after_death(stream, data, done, call_flags),
+            Some(start) => {
+                if let Err(error) = enter_ring(stream, ring, start) {
+                    return Step::End(Err(error));
+                }
+            }
+        }
     }
     let rest = side.common.promoted_at.load(Ordering::Relaxed)
         .saturating_sub(side.common.kernel_bytes.load(Ordering::Relaxed));
