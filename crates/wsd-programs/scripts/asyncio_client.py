@@ -1,4 +1,5 @@
-"""Exchange messages over many connections at a time, with asyncio. Arguments: port, connections, rounds."""
+"""Exchange messages over many connections at a time, with asyncio. Arguments: port, connections,
+rounds. Prints how many bytes went, and keeps the connections until standard input ends."""
 
 import asyncio
 import random
@@ -12,16 +13,14 @@ async def converse(number, barrier):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await barrier.wait()
     carried = 0
-    for _ in range(rounds):
+    for number in range(rounds):
         message = source.randbytes(source.randrange(1, 8000))
         writer.write(message)
         assert await reader.readexactly(len(message)) == message
         carried += 2 * len(message)
-        await asyncio.sleep(0.02)
-    await barrier.wait()
-    writer.close()
-    await writer.wait_closed()
-    return carried
+        # A pause after the first messages: what is done about the connections then shall be done for all.
+        await asyncio.sleep(1 if number == 4 else 0.02)
+    return carried, writer
 
 
 class Barrier:
@@ -39,7 +38,12 @@ class Barrier:
 
 async def main():
     barrier = Barrier(connections)
-    print(sum(await asyncio.gather(*(converse(number, barrier) for number in range(connections)))))
+    ended = await asyncio.gather(*(converse(number, barrier) for number in range(connections)))
+    print(sum(carried for carried, _ in ended))
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    for _, writer in ended:
+        writer.close()
+        await writer.wait_closed()
 
 
 asyncio.run(main())

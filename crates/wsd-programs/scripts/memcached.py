@@ -1,4 +1,5 @@
-"""Store and read back values of all sizes over several connections. Arguments: port, rounds."""
+"""Store and read back values of all sizes over several connections. Arguments: port, rounds. Prints how
+many bytes went, and keeps the connections until standard input ends."""
 
 import random
 import socket

@@ -2,12 +2,16 @@
 
 use crate::kernel::Kernel;
 use crate::switch::{Connection, listed};
+use crate::wait::until;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Looks after which a busy connection must have settled on its path.
+pub(crate) const SETTLED: u32 = 4;
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -30,6 +34,8 @@ pub struct Seen {
     pub kernel: Kernel,
     /// How often it was looked.
     pub looks: u32,
+    /// The longest times that `wsdirect list` and `ss` took.
+    pub slowest: [Duration; 2],
     /// What went wrong in looking.
     pub errors: Vec<String>,
     /// The ports that servers listen on.
@@ -38,15 +44,19 @@ pub struct Seen {
 
 impl Seen {
     fn look(&mut self, wsdirect: &std::path::Path) {
-        self.looks += 1;
+        let begin = Instant::now();
         match listed(wsdirect) {
             Ok(connections) => self.note(connections),
             Err(error) => self.errors.push(error),
         }
+        let between = Instant::now();
         match Kernel::now(&self.ports) {
             Ok(kernel) => self.kernel.update(kernel),
             Err(error) => self.errors.push(error),
         }
+        let took = [between - begin, between.elapsed()];
+        self.slowest = [self.slowest[0].max(took[0]), self.slowest[1].max(took[1])];
+        self.looks += 1;
     }
 
     fn note(&mut self, connections: Vec<Connection>) {
@@ -74,6 +84,7 @@ impl Sampler {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, ending) = (Arc::clone(&seen), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
+            hurry();
             while !ending.load(Ordering::Relaxed) {
                 shared.lock().unwrap_or_else(PoisonError::into_inner).look(&wsdirect);
                 std::thread::park_timeout(PERIOD);
@@ -86,6 +97,18 @@ impl Sampler {
     #[must_use]
     pub fn so_far(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Wait until the connections that are there now have been seen often enough to be judged.
+    ///
+    /// # Panics
+    ///
+    /// When looking takes too long.
+    pub fn settle(&self) {
+        let now = self.so_far().looks;
+        until(Duration::from_secs(20), "looks at the connections", || {
+            (self.so_far().looks > now + SETTLED).then_some(())
+        });
     }
 
     /// Stop, and give what was seen.
@@ -102,6 +125,12 @@ impl Sampler {
             let _ = thread.join();
         }
     }
+}
+
+/// Looking must not wait for the programs that are looked at. Whoever may not hurry goes on as ever.
+fn hurry() {
+    // SAFETY: setpriority takes numbers; 0 is this thread, whose children inherit the priority.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
 }
 
 impl Drop for Sampler {

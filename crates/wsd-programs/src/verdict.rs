@@ -1,6 +1,6 @@
 //! Judging what was seen: which way the data went, and whether the reasons were given.
 
-use crate::sampler::{Observed, Seen};
+use crate::sampler::{Observed, SETTLED, Seen};
 use crate::switch::{Sides, plain_only};
 
 /// What a workload must have shown.
@@ -14,14 +14,16 @@ pub struct Expected {
     pub payload: u64,
 }
 
-/// Looks after which a busy connection must have settled on its path.
-const SETTLED: u32 = 4;
-
 impl Seen {
     /// Judge a whole workload.
     pub fn judge(&self, sides: Sides, expected: &Expected) {
         assert!(self.errors.is_empty(), "looking failed: {:?}", self.errors);
-        assert!(self.kernel.sockets() > 0, "ss saw no socket in {} looks", self.looks);
+        assert!(
+            self.kernel.sockets() > 0,
+            "ss saw no socket in {} looks, the slowest took {:?}",
+            self.looks,
+            self.slowest
+        );
         if !plain_only() && sides == Sides::Both {
             assert_promoted(self, expected);
             assert_kernel_carried_less_than(self, 10, expected.payload);
@@ -37,34 +39,31 @@ impl Seen {
         }
     }
 
-    /// Connections that carried more than so many bytes, each long enough in sight to have settled.
+    /// Connections that carried more than so many bytes.
     fn busy(&self, bytes: u64) -> Vec<&Observed> {
-        let busy = |seen: &&Observed| seen.looks >= SETTLED && seen.connection.carried() > bytes;
-        self.connections.values().filter(busy).collect()
+        self.connections.values().filter(|seen| seen.connection.carried() > bytes).collect()
     }
 }
 
 /// Both ends of all busy connections travel by shared memory.
 pub fn assert_promoted(seen: &Seen, expected: &Expected) {
-    let busy = seen.busy(expected.busy);
-    let served = busy.iter().filter(|observed| observed.connection.is_served_on(&seen.ports)).count();
-    for (end, count) in [("accepting", served), ("connecting", busy.len() - served)] {
+    let (promoted, others): (Vec<_>, Vec<_>) =
+        seen.busy(expected.busy).into_iter().partition(|observed| observed.connection.is_promoted());
+    let served = promoted.iter().filter(|observed| observed.connection.is_served_on(&seen.ports)).count();
+    for (end, count) in [("accepting", served), ("connecting", promoted.len() - served)] {
         assert!(
             count >= expected.connections,
-            "{count} of {} busy {end} ends seen among {}: {:#?}",
+            "{count} of {} promoted {end} ends seen among {} in {} looks (slowest {:?}): {:#?}",
             expected.connections,
             seen.connections.len(),
+            seen.looks,
+            seen.slowest,
             seen.connections.values().take(4).collect::<Vec<_>>(),
         );
     }
-    let stayed: Vec<_> = busy.iter().filter(|observed| !observed.connection.is_promoted()).collect();
-    assert!(
-        stayed.is_empty(),
-        "{} of {} stayed on TCP: {:#?}",
-        stayed.len(),
-        busy.len(),
-        &stayed[..stayed.len().min(4)]
-    );
+    let stayed: Vec<_> = others.iter().filter(|observed| observed.looks >= SETTLED).collect();
+    let some = &stayed[..stayed.len().min(4)];
+    assert!(stayed.is_empty(), "{} stayed on TCP beside {}: {some:#?}", stayed.len(), promoted.len());
 }
 
 /// The kernel carried less than so many percent of the payload.
@@ -83,8 +82,15 @@ pub fn assert_reasons(seen: &Seen, expected: &Expected) {
     }
     let promoted = seen.connections.values().find(|observed| observed.connection.is_promoted());
     assert!(promoted.is_none(), "promoted with one end only: {promoted:#?}");
-    let busy = seen.busy(expected.busy);
-    assert!(busy.len() >= expected.connections, "{} of {} busy ends seen", busy.len(), expected.connections);
-    let silent = busy.iter().find(|observed| observed.connection.reason.is_none());
+    let (explained, silent): (Vec<_>, Vec<_>) =
+        seen.busy(expected.busy).into_iter().partition(|observed| observed.connection.reason.is_some());
+    let silent = silent.iter().find(|observed| observed.looks >= SETTLED);
     assert!(silent.is_none(), "on TCP without a reason: {silent:#?}");
+    let (count, looks, slowest) = (explained.len(), seen.looks, seen.slowest);
+    assert!(
+        count >= expected.connections,
+        "{count} of {} busy ends seen with a reason in {looks} looks (slowest {slowest:?}): {:#?}",
+        expected.connections,
+        seen.connections.values().take(4).collect::<Vec<_>>(),
+    );
 }

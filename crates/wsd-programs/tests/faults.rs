@@ -226,8 +226,7 @@ fn carry_on(scene: &Scene, mut pair: Pair) {
     pair.server.tell(&format!("read {length}"));
     assert_eq!(pair.client.ask(&format!("write {length}")), format!("wrote {length} ok"));
     assert_eq!(pair.server.hear(), format!("read {length} ok"));
-    // Both ends are still there to be seen.
-    std::thread::sleep(Duration::from_millis(500));
+    watch.settle();
     scene.judge(&watch.stop(), &Expected { connections: 1, busy: MEGABYTE, payload: length });
 }
 

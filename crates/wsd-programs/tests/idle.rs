@@ -21,7 +21,7 @@ fn hundred_connections_at_rest(scene: &Scene) {
     let watch = scene.watch(&[port]);
     let rounds = 100;
     assert_eq!(client.ask(&rounds.to_string()), "exchanged");
-    std::thread::sleep(Duration::from_millis(600));
+    watch.settle();
     let payload = 2 * 4096 * rounds * CONNECTIONS as u64;
     scene.judge(&watch.stop(), &Expected { connections: CONNECTIONS, busy: 4096, payload });
 }

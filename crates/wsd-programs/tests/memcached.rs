@@ -14,7 +14,7 @@ fn values_are_read_back(scene: &Scene) {
     let client = Program::python(include_str!("../scripts/memcached.py")).arg(port).arg(2000).piped();
     let mut client = scene.client(&client);
     let payload = client.hear().parse().expect("a count");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    watch.settle();
     let seen = watch.stop();
     client.finish();
     scene.judge(&seen, &Expected { connections: 8, busy: 1_000_000, payload });

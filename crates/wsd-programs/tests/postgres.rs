@@ -1,7 +1,10 @@
 //! PostgreSQL: a process for each connection, servers and clients of different users.
 
+use std::io::Read;
 use std::time::Duration;
-use wsd_programs::{Expected, Process, Program, Scene, User, find_beside, sha256, three_ways, until};
+use wsd_programs::{
+    Expected, Process, Program, Scene, User, find_beside, sha256, sha256_of, three_ways, until,
+};
 
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Tells the server to end its connections and to stop in order.
@@ -70,20 +73,25 @@ fn psql_reads_what_it_wrote(scene: &Scene) {
     let rows: String = (0..200_000).map(|row| format!("{row}\tvalue {row}\n")).collect();
     let file = scene.folder().join("rows");
     std::fs::write(&file, &rows).expect("room for a file");
-    let watch = scene.watch(&[database.port]);
     scene.client(&psql.clone().args(["-c", "create table t (n int primary key, v text)"])).finish();
     scene.client(&psql.clone().args(["-c", "copy t from stdin"]).reading(&file)).finish();
-    // Four megabytes a time, read in one connection that stays a while.
-    let mut session = ["-c", "copy (select * from t order by n) to stdout"].repeat(10);
-    session.extend(["-c", "select pg_sleep(0.7)"]);
-    let read = scene.client(&psql.clone().args(&session)).finish();
+    let watch = scene.watch(&[database.port]);
+    let mut session = scene.client(&psql.clone().piped());
+    let times = 20;
+    for _ in 0..times {
+        session.tell("copy (select * from t order by n) to stdout;");
+    }
+    let payload = (rows.len() * times) as u64;
+    let mut output = session.take_output();
+    let read = sha256_of(output.by_ref().take(payload)).expect("a pipe");
+    watch.settle();
     let seen = watch.stop();
-    assert_eq!(sha256(&read), sha256((rows.repeat(10) + "\n").as_bytes()));
+    session.finish();
+    assert_eq!(read, (sha256(rows.repeat(times).as_bytes()), payload));
     for _ in 0..SHORT {
         let sum = scene.client(&psql.clone().args(["-c", "select sum(n) from t"])).finish_text();
         assert_eq!(sum.trim(), (199_999_u64 * 100_000).to_string());
     }
-    let payload = rows.len() as u64 * 11;
     scene.judge(&seen, &Expected { connections: 1, busy: payload / 2, payload });
 }
 

@@ -11,8 +11,11 @@ fn http_server_and_client(scene: &Scene) {
     let watch = scene.watch(&[port]);
     let client =
         Program::python(include_str!("../scripts/http_client.py")).arg(port).arg(file.display()).arg(24);
-    let payload = scene.client(&client).finish_text().trim().parse().expect("a count");
+    let mut client = scene.client(&client.piped());
+    let payload = client.hear().parse().expect("a count");
+    watch.settle();
     let seen = watch.stop();
+    client.finish();
     scene.judge(&seen, &Expected { connections: 4, busy: 20_000_000, payload });
 }
 
@@ -38,9 +41,12 @@ fn five_hundred_asyncio_connections(scene: &Scene) {
     let _server = scene.server(&Program::python(include_str!("../scripts/asyncio_server.py")).arg(port));
     wait_listening(port);
     let watch = scene.watch(&[port]);
-    let client = Program::python(include_str!("../scripts/asyncio_client.py")).arg(port).args(["500", "60"]);
-    let payload = scene.client(&client).finish_text().trim().parse().expect("a count");
+    let client = Program::python(include_str!("../scripts/asyncio_client.py")).arg(port).args(["500", "80"]);
+    let mut client = scene.client(&client.piped());
+    let payload = client.hear().parse().expect("a count");
+    watch.settle();
     let seen = watch.stop();
+    client.finish();
     scene.judge(&seen, &Expected { connections: 500, busy: 200_000, payload });
 }
 

@@ -40,10 +40,10 @@ fn fifty_clients(scene: &Scene) {
 fn long_answers(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let printed = scene.client(&benchmark(port, "-t lrange -c 50 -n 4000 -d 100")).finish_text();
+    let printed = scene.client(&benchmark(port, "-t lrange -c 50 -n 8000 -d 100")).finish_text();
     // The benchmark fills the list first, then asks for 100, 300, 500 and 600 elements.
     check_rates(&printed, 5);
-    let payload = 4000 * 100 * (100 + 300 + 500 + 600);
+    let payload = 8000 * 100 * (100 + 300 + 500 + 600);
     let seen = watch.stop();
     scene.judge(&seen, &Expected { connections: 50, busy: 1_000_000, payload });
 }

@@ -1,12 +1,12 @@
 //! Connections opened, used and closed by eight threads at each end, to see what is left of them.
 //!
-//! As a server it answers for ever. As a client it waits for lines on standard input: for each it does that many
-//! cycles in each thread and says so. The first connections of each thread are open all at once, so that what a
-//! program keeps for as many connections as it had is there from the beginning.
+//! As a server it answers for ever. As a client it waits for lines on standard input. For a number it does that many
+//! cycles in each thread and says so. For "hold" each thread opens and uses a connection and keeps it; for "release"
+//! each closes it.
 
 use std::io::{BufRead, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 const THREADS: usize = 8;
@@ -46,25 +46,19 @@ fn answer(mut stream: TcpStream) {
 }
 
 fn drive(port: u16) {
-    let together = Arc::new(Barrier::new(THREADS));
     let (done, finished) = mpsc::channel();
-    let workers: Vec<mpsc::Sender<usize>> = (0..THREADS)
+    let workers: Vec<mpsc::Sender<String>> = (0..THREADS)
         .map(|_| {
             let (order, orders) = mpsc::channel();
-            let (together, done) = (Arc::clone(&together), done.clone());
-            std::thread::spawn(move || {
-                for cycles in orders {
-                    (0..cycles).for_each(|cycle| converse(port, cycle, (cycle < 2).then_some(&*together)));
-                    done.send(()).expect("the main thread waits");
-                }
-            });
+            let done = done.clone();
+            std::thread::spawn(move || work(port, &orders, &done));
             order
         })
         .collect();
     for line in std::io::stdin().lock().lines() {
-        let cycles: usize = line.expect("text").trim().parse().expect("a number");
+        let line = line.expect("text");
         for worker in &workers {
-            worker.send(cycles).expect("a running thread");
+            worker.send(line.clone()).expect("a running thread");
         }
         for _ in &workers {
             finished.recv().expect("a running thread");
@@ -73,19 +67,36 @@ fn drive(port: u16) {
     }
 }
 
-/// One connection: mostly a short one, each fourth so busy that a switch may take it, and those that are open with all
-/// others also so long that they can be watched.
-fn converse(port: u16, cycle: usize, together: Option<&Barrier>) {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a listener");
-    let Some(together) = together else {
-        return exchange(&mut stream, if cycle.is_multiple_of(4) { 40 } else { 1 });
-    };
-    together.wait();
-    for _ in 0..8 {
-        exchange(&mut stream, 20);
-        std::thread::sleep(Duration::from_millis(100));
+fn work(port: u16, orders: &mpsc::Receiver<String>, done: &mpsc::Sender<()>) {
+    let mut held = None;
+    for order in orders {
+        match order.as_str() {
+            "hold" => held = Some(converse_long(port)),
+            "release" => held = None,
+            number => {
+                // Mostly short connections, each fourth so busy that a switch may take it.
+                for cycle in 0..number.parse().expect("a number") {
+                    converse(port, if u32::is_multiple_of(cycle, 4) { 40 } else { 1 });
+                }
+            }
+        }
+        done.send(()).expect("the main thread waits");
     }
-    together.wait();
+    drop(held);
+}
+
+fn converse(port: u16, rounds: u8) -> TcpStream {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a listener");
+    exchange(&mut stream, rounds);
+    stream
+}
+
+/// So much traffic, after a pause, that what went before the pause does not count.
+fn converse_long(port: u16) -> TcpStream {
+    let mut stream = converse(port, 20);
+    std::thread::sleep(Duration::from_millis(500));
+    (0..5).for_each(|_| exchange(&mut stream, 200));
+    stream
 }
 
 fn exchange(stream: &mut TcpStream, rounds: u8) {
