@@ -24,10 +24,9 @@ struct Chunk {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    /// The last generation that the owner has given back.
+    /// How many generations the owner has given back.
     freed: u64,
-    /// The generation that is mapped, and how often.
-    mapped: u64,
+    /// How often it is mapped.
     count: u32,
 }
 
@@ -77,11 +76,10 @@ impl View {
     pub(crate) fn map(&mut self, allocation: &Allocation) -> Option<Seen> {
         let chunk = self.chunks.get_mut(&allocation.chunk)?;
         let slot = chunk.slots.get_mut(allocation.slot as usize)?;
-        let stale = allocation.generation <= slot.freed;
-        if stale || slot.count != 0 && slot.mapped != allocation.generation {
+        // The owner takes a slot again only after we have released it, so nothing is skipped.
+        if allocation.generation != slot.freed + 1 {
             return None;
         }
-        slot.mapped = allocation.generation;
         slot.count = slot.count.checked_add(1)?;
         Some(Seen {
             region: chunk.region.clone(),
@@ -94,14 +92,17 @@ impl View {
     pub(crate) fn unmap(&mut self, allocation: &Allocation) -> bool {
         let Some(slot) = self.slot(allocation) else { return false };
         slot.count = slot.count.saturating_sub(1);
-        slot.count == 0 && slot.freed >= allocation.generation
+        slot.count == 0 && slot.freed == allocation.generation
     }
 
-    /// The owner has given a slot back: whether it is unused here too. `None` if there is no such slot.
+    /// The owner has given a slot back: whether it is unused here too. `None` if there is no such allocation.
     pub(crate) fn freed(&mut self, allocation: &Allocation) -> Option<bool> {
         let slot = self.slot(allocation)?;
-        slot.freed = slot.freed.max(allocation.generation);
-        Some(slot.count == 0 || slot.mapped != allocation.generation)
+        if allocation.generation != slot.freed + 1 {
+            return None;
+        }
+        slot.freed = allocation.generation;
+        Some(slot.count == 0)
     }
 
     fn slot(&mut self, allocation: &Allocation) -> Option<&mut Slot> {
@@ -145,7 +146,11 @@ mod tests {
     fn slot_that_was_never_mapped_is_released_at_once() {
         let (_store, mut view, allocation) = both();
         assert_eq!(view.freed(&allocation), Some(true));
-        assert_eq!(view.freed(&Allocation { slot: 99, ..allocation }), None);
+        for wrong in
+            [Allocation { slot: 99, ..allocation }, Allocation { generation: 3, ..allocation }, allocation]
+        {
+            assert_eq!(view.freed(&wrong), None);
+        }
         assert!(view.map(&allocation).is_none());
     }
 

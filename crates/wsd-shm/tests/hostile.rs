@@ -1,0 +1,292 @@
+//! Peers that break the rules: they lose their own link, and nobody else notices.
+
+mod support;
+
+use std::slice::from_ref;
+
+use support::{Side, armed_sides, bytes, connect, memory, result, wait_event, wait_for};
+use wsd_os::Errno;
+use wsd_os::fd::{AsFd, OwnedFd};
+use wsd_os::link::Link;
+use wsd_os::memory::{RegionOptions, SharedRegion};
+use wsd_spi::client::Socket;
+use wsd_spi::{Condition, MemoryAccess, SockAddr, WsaError};
+
+const HELLO: u8 = 1;
+const CONNECT: u8 = 2;
+const ACCEPT: u8 = 3;
+const REFUSE: u8 = 4;
+const WITHDRAW: u8 = 5;
+const CLOSE: u8 = 6;
+const MESSAGE: u8 = 7;
+const WRITE: u8 = 8;
+const WRITTEN: u8 = 9;
+const READ: u8 = 10;
+const DATA: u8 = 11;
+const FAILED: u8 = 12;
+const CHUNK: u8 = 13;
+const FREED: u8 = 14;
+const RELEASED: u8 = 15;
+
+/// A packet as `wire` defines it.
+fn packet(kind: u8, to: u32, from: u32, arg: u32, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![kind, 0, 0, 0];
+    for word in [to, from, arg] {
+        packet.extend(word.to_ne_bytes());
+    }
+    packet.extend(body);
+    packet
+}
+
+fn hello() -> Vec<u8> {
+    packet(HELLO, 0, 0, 0, b"wsd-shm1")
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+fn names(from: &str, to: &str) -> Vec<u8> {
+    let encode = |name: &str| SockAddr::encode(&support::address(name)).0;
+    [encode(from), encode(to)].concat()
+}
+
+/// The abstract name of a listener at 127.0.0.1.
+fn call(port: u16) -> Link {
+    Link::connect(format!("wsd-shm-4-7f000001-{port:x}").as_bytes()).expect("a listener")
+}
+
+/// What has been said to us, or that the link has ended.
+fn hear(side: &Side, link: &Link) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 70_000];
+    let mut heard = None;
+    wait_for(&[side], "an answer", || match link.recv(&mut buffer, 1) {
+        Ok(Some(packet)) => {
+            heard = Some(Some(buffer[..packet.len].to_vec()));
+            true
+        }
+        Ok(None) => {
+            heard = Some(None);
+            true
+        }
+        Err(Errno::AGAIN | Errno::CONNRESET) => false,
+        Err(error) => panic!("{error}"),
+    });
+    heard.expect("something")
+}
+
+fn word(packet: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(packet[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// A connection of two honest sides that has to go on.
+struct Honest<'a> {
+    sides: [&'a Side; 2],
+    accepted: Socket,
+    connected: Socket,
+}
+
+impl<'a> Honest<'a> {
+    fn new(server: &'a Side, client: &'a Side, name: &str) -> Self {
+        let (accepted, connected) = connect(server, client, name);
+        Self { sides: [server, client], accepted, connected }
+    }
+
+    fn goes_on(&self) {
+        for (to, from) in [(&self.accepted, &self.connected), (&self.connected, &self.accepted)] {
+            let (inbox, data) = (memory(&[0; 5]), memory(b"still"));
+            let _inbox = to.register_memory(&inbox, MemoryAccess::Write).expect("registers");
+            let _data = from.register_memory(&data, MemoryAccess::Read).expect("registers");
+            let mut receive = to.recv(from_ref(&inbox)).expect("a receive");
+            let mut sent = from.send(from_ref(&data)).expect("sends");
+            assert!(result(&self.sides, &mut sent).is_ok() && result(&self.sides, &mut receive).is_ok());
+            assert_eq!(bytes(&inbox), b"still");
+        }
+    }
+}
+
+/// Strangers that say nothing or rubbish do not keep anybody out, and cost few descriptors.
+#[test]
+fn strangers() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50001");
+    let listener = server.listener("127.0.0.1:50002", 1);
+    let silent: Vec<_> = (0..200).map(|_| call(50002)).collect();
+    let rubbish = [
+        vec![0],
+        vec![0xff; 70_000],
+        packet(HELLO, 0, 0, 0, b"wsd-shm0"),
+        packet(HELLO, 0, 0, 0, b""),
+        packet(CONNECT, 0, 1, 0, &names("127.0.0.1:1", "127.0.0.1:50002")),
+        packet(MESSAGE, 1, 0, 0, b"x"),
+        packet(200, 0, 0, 0, b""),
+    ];
+    for bad in &rubbish {
+        let link = call(50002);
+        link.send(bad, &[]).expect("sends");
+        assert_eq!(hear(&server, &link), None, "cut off");
+    }
+    // Only the last 64 of those that say nothing are kept.
+    let cut = silent.iter().filter(|link| matches!(link.recv(&mut [0; 10], 0), Ok(None))).count();
+    assert!(cut >= 200 - 64, "{cut}");
+    let connecting = client.connecting("127.0.0.1:50003", "127.0.0.1:50002", 2);
+    wait_event(&[&server, &client], &server, 1);
+    listener.accept(|_, _| Condition::Accept).expect("a request");
+    wait_event(&[&server, &client], &client, 2);
+    drop(connecting);
+    honest.goes_on();
+}
+
+/// Links that say hello and then serve nothing are limited, too.
+#[test]
+fn idle_links() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50011");
+    let _listener = server.listener("127.0.0.1:50012", 1);
+    let idle: Vec<_> = (0..600)
+        .map(|_| {
+            let link = call(50012);
+            link.send(&hello(), &[]).expect("sends");
+            server.step();
+            link
+        })
+        .collect();
+    let cut = |link: &&Link| matches!(link.recv(&mut [0; 10], 0), Ok(None));
+    wait_for(&[&server], "cut off", || idle.iter().filter(cut).count() >= 600 - 256);
+    assert_eq!(idle.iter().filter(cut).count(), 600 - 256);
+    honest.goes_on();
+}
+
+/// A hostile process with a connection of its own: our socket and its, the link, and its number of our socket.
+fn hostile(server: &Side, port: u16) -> (Socket, Link, u32) {
+    let name = format!("127.0.0.1:{port}");
+    let listener = server.listener(&name, 77);
+    let link = call(port);
+    link.send(&hello(), &[]).expect("sends");
+    link.send(&packet(CONNECT, 0, 5, 0, &names("127.0.0.1:1", &name)), &[]).expect("sends");
+    wait_event(&[server], server, 77);
+    let (socket, _) = listener.accept(|_, _| Condition::Accept).expect("a request");
+    let answer = hear(server, &link).expect("an answer");
+    assert_eq!((answer[0], word(&answer, 4)), (ACCEPT, 5));
+    (socket, link, word(&answer, 8))
+}
+
+/// What ends the link, with all its connections.
+#[test]
+fn violations_end_the_link() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50021");
+    let at = |socket| -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("hello again", hello()),
+            ("no header", vec![7; 15]),
+            ("no such kind", packet(16, 0, 0, 0, b"")),
+            ("short addresses", packet(CONNECT, 0, 9, 0, b"short")),
+            ("mixed addresses", packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "[::1]:50022"))),
+            ("message too long", packet(MESSAGE, socket, 0, 0, &[0; 65_537])),
+            ("short write", packet(WRITE, socket, 1, 0, &[0; 23])),
+            ("short read", packet(READ, socket, 1, 0, &[0; 23])),
+            ("long read", packet(READ, socket, 1, 0, &words(&[1, 1, 1 << 32]))),
+            ("confirmation of nothing", packet(WRITTEN, socket, 1, 0, b"")),
+            ("data for nothing", packet(DATA, socket, 1, 0, b"data")),
+            ("chunk without memory", packet(CHUNK, 0, 1, 1, &words(&[4096]))),
+            ("unknown chunk freed", packet(FREED, 0, 1, 1, &words(&[1]))),
+            ("unknown chunk released", packet(RELEASED, 0, 1, 1, &words(&[1]))),
+        ]
+    };
+    for n in 0..at(0).len() {
+        let (socket, link, number) = hostile(&server, 50022);
+        let inbox = memory(&[0; 10]);
+        let _inbox = socket.register_memory(&inbox, MemoryAccess::Write).expect("registers");
+        let mut receive = socket.recv(from_ref(&inbox)).expect("a receive");
+        let (what, bad) = at(number).swap_remove(n);
+        link.send(&bad, &[]).expect("sends");
+        assert_eq!(hear(&server, &link), None, "{what}");
+        let reset = result(&[&server], &mut receive).map(drop);
+        assert_eq!(reset, Err(WsaError::WSAECONNRESET), "{what}");
+        honest.goes_on();
+    }
+}
+
+/// What is for somebody else, or for nobody, or too late, is not heard.
+#[test]
+fn impostors() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50031");
+    let (socket, link, number) = hostile(&server, 50032);
+    for target in 0..20 {
+        if target == number {
+            continue;
+        }
+        for kind in [ACCEPT, REFUSE, WITHDRAW, CLOSE, MESSAGE, WRITE, WRITTEN, READ, DATA, FAILED] {
+            link.send(&packet(kind, target, 3, 1, b""), &[]).expect("sends");
+            server.step();
+        }
+    }
+    honest.goes_on();
+    let inbox = memory(&[0; 10]);
+    let _inbox = socket.register_memory(&inbox, MemoryAccess::Write).expect("registers");
+    let mut receive = socket.recv(from_ref(&inbox)).expect("a receive");
+    link.send(&packet(MESSAGE, number, 0, 0, b"hello"), &[]).expect("sends");
+    assert_eq!(result(&[&server], &mut receive).map(|got| got.bytes), Ok(5), "its own still works");
+}
+
+/// Memory that is not what it is said to be is not mapped: touching it could kill the program.
+#[test]
+fn bad_memory() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50041");
+    let region = |sealed| {
+        let options = RegionOptions { fixed_size: sealed, ..RegionOptions::default() };
+        let mut region = SharedRegion::create(c"hostile", 8192, options).expect("memory");
+        region.take_fd().expect("a descriptor")
+    };
+    let cases: Vec<(&str, u32, u64, OwnedFd)> = vec![
+        ("not sealed for good", 2, 4096, region(false)),
+        ("too short", 4, 4096, region(true)),
+        ("too long", 1, 4096, region(true)),
+        ("no slots", 0, 4096, region(true)),
+        ("too many slots", 17, 4096, region(true)),
+        ("no length", 2, 0, region(true)),
+        ("odd length", 2, 4095, region(true)),
+        ("huge", 16, u64::MAX, region(true)),
+    ];
+    for (what, slots, length, memory) in cases {
+        let (_socket, link, _) = hostile(&server, 50042);
+        link.send(&packet(CHUNK, 0, 1, slots, &words(&[length])), &[memory.as_fd()]).expect("sends");
+        assert_eq!(hear(&server, &link), None, "{what}");
+    }
+    // A descriptor with anything else, and two of them.
+    for kind in [MESSAGE, HELLO] {
+        let (_socket, link, number) = hostile(&server, 50042);
+        link.send(&packet(kind, number, 0, 0, b"x"), &[region(true).as_fd()]).expect("sends");
+        assert_eq!(hear(&server, &link), None);
+    }
+    let (_socket, link, _) = hostile(&server, 50042);
+    let memory = region(true);
+    let two = [memory.as_fd(), memory.as_fd()];
+    link.send(&packet(CHUNK, 0, 1, 2, &words(&[4096])), &two).expect("sends");
+    assert_eq!(hear(&server, &link), None);
+    honest.goes_on();
+}
+
+/// A peer that makes us answer and does not listen: its link ends, and memory does not grow without limit.
+#[test]
+fn deaf_peer() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50051");
+    let (_socket, link, _) = hostile(&server, 50052);
+    let mut asked = 0;
+    wait_for(&[&server], "cut off", || {
+        let wish = packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "127.0.0.1:50059"));
+        match link.send(&wish, &[]) {
+            Ok(()) => asked += 1,
+            Err(Errno::AGAIN) => {}
+            Err(_) => return true,
+        }
+        server.san.progress().expect("WsdProgress");
+        assert!(asked < 20_000, "it is still heard");
+        false
+    });
+    honest.goes_on();
+}
