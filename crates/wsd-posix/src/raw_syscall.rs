@@ -11,8 +11,6 @@ use crate::{data, descriptors, notice, process, sockets};
 
 /// Declared with all the arguments that a system call can have: see the crate's rules on variadic functions.
 ///
-/// A call that waits is not a cancellation point here, as with the real function.
-///
 /// # Safety
 /// As the system call of this number.
 #[unsafe(no_mangle)]

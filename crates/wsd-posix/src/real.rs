@@ -7,7 +7,8 @@ use core::{mem, ptr};
 
 use libc::{
     FILE, epoll_event, fd_set, iovec, mmsghdr, msghdr, off64_t, pid_t, pollfd, posix_spawn_file_actions_t,
-    posix_spawnattr_t, sigaction, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
+    posix_spawnattr_t, pthread_t, sigaction, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
+    timeval,
 };
 
 /// One function of another library, of type `F`, once it has been looked up.
@@ -171,6 +172,7 @@ functions! {
     epoll_pwait2(c_int, *mut epoll_event, c_int, *const timespec, *const sigset_t) -> c_int;
 
     // Processes and signals.
+    pthread_cancel(pthread_t) -> c_int;
     fork() -> pid_t;
     _Fork() -> pid_t;
     daemon(c_int, c_int) -> c_int;

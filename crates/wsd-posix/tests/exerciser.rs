@@ -33,20 +33,31 @@ fn sections(program: &Path) -> Vec<String> {
     list.output.lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn every_call_does_the_same() {
+/// Runs every section but those of `without` both ways, and compares.
+fn compare(arguments: &[&str], left_out: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = compile(folder.path());
     let sections = sections(&program);
     assert!(sections.len() > 20, "the program lists its sections");
     let mut failures = String::new();
-    for section in sections {
-        let without = run(Command::new(&program).arg(&section), false, LIMIT);
+    for section in sections.iter().filter(|section| !left_out.contains(&section.as_str())) {
+        let [without, with] =
+            [false, true].map(|under| run(Command::new(&program).args(arguments).arg(section), under, LIMIT));
         assert!(without.success, "{section} fails without the library:\n{}", without.output);
-        let with = run(Command::new(&program).arg(&section), true, LIMIT);
         if let Some(difference) = difference(&without, &with) {
             failures += &format!("{section}:\n{difference}\n");
         }
     }
     assert!(failures.is_empty(), "the library changed results:\n{failures}");
+}
+
+#[test]
+fn every_call_does_the_same() {
+    compare(&[], &[]);
+}
+
+/// With another process at the other end of each connection. (A relay cannot hand on urgent data.)
+#[test]
+fn every_call_does_the_same_between_processes() {
+    compare(&["--relayed"], &["urgent"]);
 }

@@ -12,6 +12,7 @@ use wsd_switch::reason::Reason;
 
 use super::send_recv::fast_opened;
 use crate::descriptors::pass;
+use crate::process::cancel::point;
 use crate::slices::{self, MOST_BUFFERS};
 use crate::sys::{checked, next, raw};
 use crate::wait::time;
@@ -22,8 +23,10 @@ use crate::{errno, notice};
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     match front::find(fd) {
-        // SAFETY: the program's own arguments.
-        Some(socket) if !message.is_null() => unsafe { recvmsg_tracked(socket, fd, message, flags) },
+        Some(socket) if !message.is_null() => {
+            // SAFETY: the program's own arguments.
+            point(|| unsafe { recvmsg_tracked(socket, fd, message, flags) })
+        }
         _ => {
             // SAFETY: the program's call, unchanged.
             let result = unsafe { next!(recvmsg(fd, message, flags) or SYS_recvmsg(fd, message, flags)) };
@@ -88,8 +91,10 @@ unsafe fn recv_message(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     match front::find(fd) {
-        // SAFETY: the program's own arguments.
-        Some(socket) if !message.is_null() => unsafe { sendmsg_tracked(socket, fd, message, flags) },
+        Some(socket) if !message.is_null() => {
+            // SAFETY: the program's own arguments.
+            point(|| unsafe { sendmsg_tracked(socket, fd, message, flags) })
+        }
         _ => {
             // SAFETY: the program's own message.
             unsafe { pass::sending(message) };
@@ -155,7 +160,7 @@ pub unsafe extern "C-unwind" fn recvmmsg(
                 && unsafe { time::valid(timeout) } =>
         {
             // SAFETY: the program's own arguments.
-            unsafe { recvmmsg_tracked(socket, fd, messages, count, flags, timeout) }
+            point(|| unsafe { recvmmsg_tracked(socket, fd, messages, count, flags, timeout) })
         }
         _ => {
             // SAFETY: the program's call, unchanged.
@@ -227,10 +232,10 @@ pub unsafe extern "C-unwind" fn sendmmsg(
     flags: c_int,
 ) -> c_int {
     match front::find(fd) {
-        // SAFETY: the program's own arguments.
-        Some(socket) if !messages.is_null() => unsafe {
-            sendmmsg_tracked(socket, fd, messages, count, flags)
-        },
+        Some(socket) if !messages.is_null() => {
+            // SAFETY: the program's own arguments.
+            point(|| unsafe { sendmmsg_tracked(socket, fd, messages, count, flags) })
+        }
         _ => {
             for i in 0..(count as usize).min(MOST_BUFFERS) {
                 if messages.is_null() {

@@ -6,6 +6,7 @@ use libc::{MSG_DONTWAIT, iovec, msghdr, off64_t, size_t, ssize_t};
 use rustix::io::Errno;
 use wsd_switch::front::{self, Socket};
 
+use crate::process::cancel::point;
 use crate::slices::{self, MOST_BUFFERS};
 use crate::sys::{checked, next, raw};
 use crate::{errno, real};
@@ -25,7 +26,7 @@ pub unsafe extern "C-unwind" fn read(fd: c_int, data: *mut c_void, length: size_
         // A socket's read of nothing does nothing.
         Some(socket) if length != 0 => {
             // SAFETY: the program's own arguments.
-            unsafe { read_tracked(socket, fd, data, length) }
+            point(|| unsafe { read_tracked(socket, fd, data, length) })
         }
         // SAFETY: the program's call, unchanged.
         _ => unsafe { next!(read(fd, data, length) or SYS_read(fd, data, length)) },
@@ -76,7 +77,7 @@ pub unsafe extern "C-unwind" fn __read_chk(
 pub unsafe extern "C-unwind" fn write(fd: c_int, data: *const c_void, length: size_t) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments.
-        Some(socket) => unsafe { write_tracked(socket, fd, data, length) },
+        Some(socket) => point(|| unsafe { write_tracked(socket, fd, data, length) }),
         // SAFETY: the program's call, unchanged.
         None => unsafe { next!(write(fd, data, length) or SYS_write(fd, data, length)) },
     }
@@ -133,12 +134,12 @@ unsafe fn moves(list: *const iovec, count: c_int) -> bool {
 pub unsafe extern "C-unwind" fn readv(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
-        Some(socket) if unsafe { moves(list, count) } => unsafe {
+        Some(socket) if unsafe { moves(list, count) } => point(|| unsafe {
             recv_list(socket, list, count as usize, 0, |extra| match extra {
                 0 => raw!(SYS_readv, fd, list, count),
                 _ => recv_with(fd, list, count as usize, extra),
             })
-        },
+        }),
         // SAFETY: the program's call, unchanged.
         _ => unsafe { next!(readv(fd, list, count) or SYS_readv(fd, list, count)) },
     }
@@ -150,12 +151,12 @@ pub unsafe extern "C-unwind" fn readv(fd: c_int, list: *const iovec, count: c_in
 pub unsafe extern "C-unwind" fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
-        Some(socket) if unsafe { moves(list, count) } => unsafe {
+        Some(socket) if unsafe { moves(list, count) } => point(|| unsafe {
             send_list(socket, list, count as usize, 0, |extra| match extra {
                 0 => raw!(SYS_writev, fd, list, count),
                 _ => send_with(fd, list, count as usize, extra),
             })
-        },
+        }),
         // SAFETY: the program's call, unchanged.
         _ => unsafe { next!(writev(fd, list, count) or SYS_writev(fd, list, count)) },
     }
@@ -173,12 +174,15 @@ pub unsafe extern "C-unwind" fn preadv2(
 ) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
-        Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => unsafe {
-            recv_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
-                0 => raw!(SYS_preadv2, fd, list, count, offset, 0, flags),
-                _ => recv_with(fd, list, count as usize, extra | message_flags(flags)),
+        Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => {
+            // SAFETY: the program's own arguments; `moves` checked them.
+            point(|| unsafe {
+                recv_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
+                    0 => raw!(SYS_preadv2, fd, list, count, offset, 0, flags),
+                    _ => recv_with(fd, list, count as usize, extra | message_flags(flags)),
+                })
             })
-        },
+        }
         // SAFETY: the program's call, unchanged.
         _ => unsafe {
             next!(preadv2(fd, list, count, offset, flags) or SYS_preadv2(fd, list, count, offset, 0, flags))
@@ -212,12 +216,15 @@ pub unsafe extern "C-unwind" fn pwritev2(
 ) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
-        Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => unsafe {
-            send_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
-                0 => raw!(SYS_pwritev2, fd, list, count, offset, 0, flags),
-                _ => send_with(fd, list, count as usize, extra | message_flags(flags)),
+        Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => {
+            // SAFETY: the program's own arguments; `moves` checked them.
+            point(|| unsafe {
+                send_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
+                    0 => raw!(SYS_pwritev2, fd, list, count, offset, 0, flags),
+                    _ => send_with(fd, list, count as usize, extra | message_flags(flags)),
+                })
             })
-        },
+        }
         // SAFETY: the program's call, unchanged.
         _ => unsafe {
             next!(pwritev2(fd, list, count, offset, flags) or SYS_pwritev2(fd, list, count, offset, 0, flags))

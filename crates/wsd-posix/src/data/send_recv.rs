@@ -7,6 +7,7 @@ use libc::{MSG_FASTOPEN, MSG_TRUNC, size_t, sockaddr, socklen_t, ssize_t};
 use rustix::io::Errno;
 use wsd_switch::front::{self, Socket};
 
+use crate::process::cancel::point;
 use crate::slices::{self, MOST};
 use crate::sys::{checked, next, raw};
 use crate::{errno, notice, real};
@@ -18,7 +19,9 @@ pub unsafe extern "C-unwind" fn recv(fd: c_int, data: *mut c_void, length: size_
     match front::find(fd) {
         Some(socket) => {
             // SAFETY: the program's own arguments.
-            unsafe { recv_tracked(socket, fd, data, length, flags, ptr::null_mut(), ptr::null_mut()) }
+            point(|| unsafe {
+                recv_tracked(socket, fd, data, length, flags, ptr::null_mut(), ptr::null_mut())
+            })
         }
         // SAFETY: the program's call, unchanged.
         None => unsafe {
@@ -40,7 +43,7 @@ pub unsafe extern "C-unwind" fn recvfrom(
 ) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments.
-        Some(socket) => unsafe { recv_tracked(socket, fd, data, length, flags, name, name_length) },
+        Some(socket) => point(|| unsafe { recv_tracked(socket, fd, data, length, flags, name, name_length) }),
         // SAFETY: the program's call, unchanged.
         None => unsafe {
             next!(recvfrom(fd, data, length, flags, name, name_length)
@@ -150,7 +153,7 @@ pub unsafe extern "C-unwind" fn send(
 ) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments.
-        Some(socket) => unsafe { send_tracked(socket, fd, data, length, flags, ptr::null(), 0) },
+        Some(socket) => point(|| unsafe { send_tracked(socket, fd, data, length, flags, ptr::null(), 0) }),
         // SAFETY: the program's call, unchanged.
         None => unsafe { next!(send(fd, data, length, flags) or SYS_sendto(fd, data, length, flags, 0, 0)) },
     }
@@ -169,7 +172,7 @@ pub unsafe extern "C-unwind" fn sendto(
 ) -> ssize_t {
     match front::find(fd) {
         // SAFETY: the program's own arguments.
-        Some(socket) => unsafe { send_tracked(socket, fd, data, length, flags, name, name_length) },
+        Some(socket) => point(|| unsafe { send_tracked(socket, fd, data, length, flags, name, name_length) }),
         // SAFETY: the program's call, unchanged.
         None => unsafe {
             next!(sendto(fd, data, length, flags, name, name_length)

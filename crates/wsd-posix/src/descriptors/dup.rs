@@ -3,11 +3,13 @@
 use std::ffi::c_int;
 
 use libc::{EBADF, F_GETFD, O_CLOEXEC, STDERR_FILENO};
+use rustix::io::Errno;
+use wsd_os::fd::is_private;
 use wsd_switch::front;
 use wsd_switch::reason::Reason;
 
-use crate::notice;
 use crate::sys::{next, raw};
+use crate::{errno, notice};
 
 /// # Safety
 /// None needed: as dup(2).
@@ -39,10 +41,19 @@ extern "C" fn replaces(old: c_int, new: c_int) -> bool {
     valid
 }
 
+/// The number is one of our own descriptors: the kernel gives the same error when another thread is opening it.
+#[cold]
+fn taken() -> c_int {
+    errno::returned_int(Err(Errno::BUSY))
+}
+
 /// # Safety
 /// As dup2(2): `new` is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn dup2(old: c_int, new: c_int) -> c_int {
+    if is_private(new) {
+        return taken();
+    }
     if !replaces(old, new) {
         // SAFETY: the program's call, unchanged.
         return unsafe { next!(dup2(old, new) or SYS_dup3(old, new, 0)) };
@@ -63,6 +74,9 @@ pub unsafe extern "C-unwind" fn __dup2(old: c_int, new: c_int) -> c_int {
 /// As dup3(2): `new` is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    if is_private(new) {
+        return taken();
+    }
     if flags & !O_CLOEXEC != 0 || !replaces(old, new) {
         // SAFETY: the program's call, unchanged.
         return unsafe { next!(dup3(old, new, flags) or SYS_dup3(old, new, flags)) };

@@ -3,18 +3,26 @@
 use std::ffi::{c_char, c_int, c_uint};
 
 use libc::{AT_FDCWD, O_CREAT, O_TRUNC, O_WRONLY, pid_t, sigset_t};
+use rustix::io::Errno;
+use wsd_os::fd::is_private;
 
-use crate::notice;
 use crate::sys::{next, raw};
+use crate::{errno, notice};
 
 /// `close_range` only marks the descriptors.
 const CLOSE_RANGE_CLOEXEC: c_int = 4;
 const CLOSE_RANGE_KNOWN: c_int = 2 | CLOSE_RANGE_CLOEXEC;
+/// No descriptor of our own has a higher number.
+const HIGHEST_PRIVATE: c_uint = 8191;
 
 /// # Safety
 /// As close(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
+    if is_private(fd) {
+        // A program that closes everything, also what it does not know.
+        return errno::returned_int(Err(Errno::BADF));
+    }
     notice::closing(fd);
     // SAFETY: the program's call, unchanged.
     unsafe { next!(close(fd) or SYS_close(fd)) }
@@ -32,26 +40,48 @@ pub unsafe extern "C-unwind" fn __close(fd: c_int) -> c_int {
 /// As close_range(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
-    if first <= last && flags & !CLOSE_RANGE_KNOWN == 0 && flags & CLOSE_RANGE_CLOEXEC == 0 {
-        notice::closing_range(first, last);
+    if first > last || flags & !CLOSE_RANGE_KNOWN != 0 || flags & CLOSE_RANGE_CLOEXEC != 0 {
+        // SAFETY: the program's call, unchanged: it is refused, or closes nothing.
+        return unsafe { next!(close_range(first, last, flags) or SYS_close_range(first, last, flags)) };
     }
-    // SAFETY: the program's call, unchanged.
-    unsafe { next!(close_range(first, last, flags) or SYS_close_range(first, last, flags)) }
+    notice::closing_range(first, last);
+    let mut begin = first;
+    for fd in private_in(first, last) {
+        if begin < fd {
+            // SAFETY: a part of the program's call.
+            let result =
+                unsafe { next!(close_range(begin, fd - 1, flags) or SYS_close_range(begin, fd - 1, flags)) };
+            if result != 0 {
+                return result;
+            }
+        }
+        begin = fd + 1;
+    }
+    if begin > last {
+        return 0;
+    }
+    // SAFETY: the rest of the program's call.
+    unsafe { next!(close_range(begin, last, flags) or SYS_close_range(begin, last, flags)) }
+}
+
+/// Our own descriptors among these.
+fn private_in(first: c_uint, last: c_uint) -> impl Iterator<Item = c_uint> {
+    (first..=last.min(HIGHEST_PRIVATE)).filter(|&fd| is_private(fd as c_int))
 }
 
 /// # Safety
 /// As closefrom(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn closefrom(first: c_int) {
-    let from = first.max(0);
-    notice::closing_range(from as u32, u32::MAX);
-    match crate::real::NEXT.closefrom.get() {
+    let begin = first.max(0) as c_uint;
+    // SAFETY: what closefrom does.
+    if unsafe { close_range(begin, c_uint::MAX, 0) } == 0 {
+        return;
+    }
+    // Kernels before 5.9 cannot: the C library knows another way.
+    if let Some(next) = crate::real::NEXT.closefrom.get() {
         // SAFETY: the program's call, unchanged.
-        Some(next) => unsafe { next(first) },
-        None => {
-            // SAFETY: what closefrom does.
-            unsafe { raw!(SYS_close_range, from, u32::MAX, 0) };
-        }
+        unsafe { next(first) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls that make processes, replace programs, and install signal handlers.
 
+pub(crate) mod cancel;
 mod exec;
 mod fork;
 mod signals;

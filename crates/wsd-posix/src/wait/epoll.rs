@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use wsd_switch::front::{self, EpollEvent, Outcome, SignalMask};
 
 use super::time;
+use crate::process::cancel::point;
 use crate::sys::{next, raw};
 use crate::{errno, notice};
 
@@ -84,7 +85,8 @@ pub unsafe extern "C-unwind" fn epoll_wait(
     timeout: c_int,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { served(set, events, most, time::of_milliseconds(timeout), None) } {
+    if let Some(result) = point(|| unsafe { served(set, events, most, time::of_milliseconds(timeout), None) })
+    {
         return result;
     }
     // SAFETY: the program's call, unchanged.
@@ -104,7 +106,8 @@ pub unsafe extern "C-unwind" fn epoll_pwait(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    let served = unsafe { served(set, events, most, time::of_milliseconds(timeout), time::mask(mask)) };
+    let served =
+        point(|| unsafe { served(set, events, most, time::of_milliseconds(timeout), time::mask(mask)) });
     if let Some(result) = served {
         return result;
     }
@@ -125,7 +128,7 @@ pub unsafe extern "C-unwind" fn epoll_pwait2(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { pwait2_served(set, events, most, timeout, mask) } {
+    if let Some(result) = point(|| unsafe { pwait2_served(set, events, most, timeout, mask) }) {
         return result;
     }
     // SAFETY: the program's call, unchanged.

@@ -9,6 +9,7 @@ use wsd_switch::front::{self, Outcome, PollFd, SignalMask};
 
 use super::time;
 use crate::errno;
+use crate::process::cancel::point;
 use crate::real::NEXT;
 use crate::sys::{next, raw, returned_int};
 
@@ -41,7 +42,7 @@ pub(crate) unsafe extern "C" fn served(
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn poll(fds: *mut pollfd, count: c_ulong, timeout: c_int) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { served(fds, count, time::of_milliseconds(timeout), None) } {
+    if let Some(result) = point(|| unsafe { served(fds, count, time::of_milliseconds(timeout), None) }) {
         return result;
     }
     match NEXT.poll.get() {
@@ -98,7 +99,7 @@ pub unsafe extern "C-unwind" fn ppoll(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { ppoll_served(fds, count, timeout, mask) } {
+    if let Some(result) = point(|| unsafe { ppoll_served(fds, count, timeout, mask) }) {
         return result;
     }
     // SAFETY: the program's call, unchanged.

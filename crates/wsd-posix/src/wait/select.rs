@@ -13,6 +13,7 @@ use wsd_switch::front::{self, Outcome, PollFd, SignalMask};
 
 use super::time;
 use crate::errno;
+use crate::process::cancel::point;
 use crate::real::NEXT;
 use crate::sys::{checked, next, raw, returned_int};
 
@@ -213,7 +214,7 @@ pub unsafe extern "C-unwind" fn select(
     timeout: *mut timeval,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { select_served(limit, read, write, except, timeout) } {
+    if let Some(result) = point(|| unsafe { select_served(limit, read, write, except, timeout) }) {
         return result;
     }
     match NEXT.select.get() {
@@ -278,7 +279,7 @@ pub unsafe extern "C-unwind" fn pselect(
     mask: *const sigset_t,
 ) -> c_int {
     // SAFETY: the program's own arguments.
-    if let Some(result) = unsafe { pselect_served(limit, read, write, except, timeout, mask) } {
+    if let Some(result) = point(|| unsafe { pselect_served(limit, read, write, except, timeout, mask) }) {
         return result;
     }
     let mask_and_size = [mask.expose_provenance(), 8];

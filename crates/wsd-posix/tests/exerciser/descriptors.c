@@ -76,6 +76,21 @@ void closing(struct pair pair) {
     show("closed", fcntl(high, F_GETFD));
     close(pair.a);
 
+    /* Everything above a descriptor, though other descriptors than the program's may be there. */
+    pair = connected();
+    warm(pair);
+    int top = pair.a > pair.b ? pair.a : pair.b;
+    show("close_range of the rest", close_range(top + 1, ~0U, 0));
+    check("after", pair);
+    warm(pair);
+    for (int fd = top + 1; fd < 5000; fd++)
+        close(fd);
+    closefrom(top + 1);
+    check("after", pair);
+    warm(pair);
+    check("after", pair);
+    close_pair(pair);
+
     /* Bytes that nobody read turn the close into a reset. */
     pair = connected();
     warm(pair);

@@ -44,7 +44,10 @@ void show(const char *what, long result);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A listener on a free port of 127.0.0.1; its address is left in `name`. */
 int listener(struct sockaddr_in *name);
+/* Two ends that are one connection, or, after `--relayed`, two connections with a relay between them. */
 struct pair connected(void);
+in_port_t start_relay(void);
+int as_relay(void);
 void close_pair(struct pair pair);
 /* Enough traffic that the connection may change its path, and a pause in which it can. */
 void warm(struct pair pair);
@@ -54,6 +57,8 @@ void put(int fd, const void *data, size_t length);
 void get(int fd, void *data, size_t length);
 /* Waits until `fd` has something to read. */
 void until_readable(int fd);
+/* Sends until that fails because the other end is closed. */
+void until_broken(int fd);
 /* Prints whether the connection carries bytes both ways. */
 void check(const char *what, struct pair pair);
 /* A pattern that depends on the position, and its check. */

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 
 char program[4096];
+/* Where the relay is, 0 for none. */
+static in_port_t relay;
 
 static const struct {
     const char *name;
@@ -79,8 +81,13 @@ struct pair connected(void) {
     struct sockaddr_in name;
     int from = listener(&name);
     struct pair pair = {socket(AF_INET, SOCK_STREAM, 0), -1};
+    in_port_t port = name.sin_port;
+    if (relay)
+        name.sin_port = relay;
     if (pair.a < 0 || connect(pair.a, (struct sockaddr *)&name, sizeof name))
         fail("connect");
+    if (relay)
+        put(pair.a, &port, sizeof port);
     pair.b = accept(from, NULL, NULL);
     if (pair.b < 0)
         fail("accept");
@@ -139,6 +146,11 @@ void until_readable(int fd) {
     struct pollfd entry = {fd, POLLIN, 0};
     if (poll(&entry, 1, 5000) != 1)
         fail("nothing to read");
+}
+
+void until_broken(int fd) {
+    for (int i = 0; i < 500 && send(fd, "x", 1, MSG_NOSIGNAL) == 1; i++)
+        pause_ms(10);
 }
 
 void check(const char *what, struct pair pair) {
@@ -206,6 +218,13 @@ int main(int argc, char **argv) {
     program[length > 0 ? length : 0] = 0;
     if (argc > 1 && strcmp(argv[1], "--child") == 0)
         return as_child(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "--relay") == 0)
+        return as_relay();
+    if (argc > 1 && strcmp(argv[1], "--relayed") == 0) {
+        relay = start_relay();
+        argc--;
+        argv++;
+    }
     if (argc > 1 && strcmp(argv[1], "--list") == 0) {
         for (size_t i = 0; i < COUNT(sections); i++)
             say("%s", sections[i].name);

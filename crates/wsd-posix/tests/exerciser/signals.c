@@ -191,9 +191,7 @@ void interruptions(struct pair pair) {
 
     signal(SIGPIPE, on_pipe);
     close(pair.b);
-    pause_ms(20);
-    send(pair.a, "x", 1, MSG_NOSIGNAL);
-    pause_ms(20);
+    until_broken(pair.a);
     show("without signal", send(pair.a, "x", 1, MSG_NOSIGNAL));
     say("signal %d", dying);
     show("with signal", send(pair.a, "x", 1, 0));
@@ -221,6 +219,19 @@ static void *forever(void *argument) {
     case 3: accept(cell[0], NULL, NULL); break;
     case 4: recvmsg(cell[0], &(struct msghdr){.msg_iov = &(struct iovec){&data, 1}, .msg_iovlen = 1}, 0); break;
     case 5: {
+        struct epoll_event event = {.events = EPOLLIN};
+        int set = epoll_create1(0);
+        epoll_ctl(set, EPOLL_CTL_ADD, cell[0], &event);
+        epoll_wait(set, &event, 1, -1);
+        break;
+    }
+    case 6:
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+        pause_ms(50);
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+        read(cell[0], &data, 1);
+        break;
+    case 7: {
         fd_set set;
         FD_ZERO(&set);
         FD_SET(cell[0], &set);
@@ -232,22 +243,27 @@ static void *forever(void *argument) {
     return NULL;
 }
 
-/* A thread that waits in a call on something that is no connection is cancelled out of it. */
-void cancellation(struct pair pair) {
-    int link[2];
-    struct sockaddr_in name;
-    socketpair(AF_UNIX, SOCK_STREAM, 0, link);
-    int from = listener(&name);
-    for (int kind = 0; kind < 6; kind++) {
-        int cell[3] = {kind == 3 ? from : link[0], kind, 0};
+/* A thread that waits in a call is cancelled out of it. */
+static void cancel_all(const char *what, int fd, int from) {
+    for (int kind = 0; kind < 8; kind++) {
+        int cell[3] = {kind == 3 ? from : fd, kind, 0};
         pthread_t thread;
         void *result;
         pthread_create(&thread, NULL, forever, cell);
         pause_ms(10);
         pthread_cancel(thread);
         pthread_join(thread, &result);
-        say("kind %d: cancelled %d cleaned %d", kind, result == PTHREAD_CANCELED, cell[2]);
+        say("%s, kind %d: cancelled %d cleaned %d", what, kind, result == PTHREAD_CANCELED, cell[2]);
     }
+}
+
+void cancellation(struct pair pair) {
+    int link[2];
+    struct sockaddr_in name;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, link);
+    int from = listener(&name);
+    cancel_all("local socket", link[0], from);
+    cancel_all("connection", pair.b, from);
     close(from);
     close(link[0]);
     close(link[1]);
