@@ -27,7 +27,7 @@ const TRIES: u32 = 6;
 /// Highest score that triggers the last attempt.
 const FIRST_TRIGGER: u32 = 8;
 /// A companion must have met its peer, then have its rings, within these times (nanoseconds).
-const MEET_WITHIN: u64 = 3_000_000_000;
+const MEET_WITHIN: u64 = 500_000_000;
 const TALK_WITHIN: u64 = 5_000_000_000;
 /// When the end that accepted looks again for the other end's companion (nanoseconds).
 const SOON: [u64; 3] = [1_000_000, 5_000_000, 25_000_000];

@@ -15,6 +15,9 @@ static RINGER: FdSlot = FdSlot::new();
 static TAKEN: AtomicU32 = AtomicU32::new(1);
 static TOKEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
+/// Lanes up to this one keep their bells when nobody has them: making one costs a few system calls.
+const KEPT: u32 = 4;
+
 /// This process's token.
 pub(crate) fn token() -> [u64; 2] {
     [TOKEN[0].load(Ordering::Relaxed), TOKEN[1].load(Ordering::Relaxed)]
@@ -64,6 +67,11 @@ pub(crate) fn take_lane() -> Option<u32> {
 
 /// Gives a lane back.
 pub(crate) fn drop_lane(lane: u32) {
+    if lane > KEPT
+        && let Some(bell) = BELLS.get(lane as usize)
+    {
+        bell.close();
+    }
     TAKEN.fetch_and(!(1 << lane), Ordering::AcqRel);
 }
 
