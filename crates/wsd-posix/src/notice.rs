@@ -84,6 +84,8 @@ notices! {
     after_fork_in_child();
     /// Before this process becomes, or starts, another program.
     before_exec();
+    /// The process ends, or becomes another program.
+    ending();
     /// It did not become another program.
     exec_failed();
     /// `socket` made `fd`.

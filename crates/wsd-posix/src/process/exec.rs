@@ -25,6 +25,7 @@ macro_rules! replaces_program {
             #[unsafe(no_mangle)]
             pub unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
                 notice::before_exec();
+                notice::ending();
                 let result = replaces_program!(@call $name($($argument),*) $($number($($raw),*))?);
                 notice::exec_failed();
                 result

@@ -2,6 +2,7 @@
 
 pub(crate) mod cancel;
 mod exec;
+mod exit;
 mod fork;
 mod signals;
 
