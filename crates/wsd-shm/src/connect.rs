@@ -8,14 +8,14 @@
 use std::collections::VecDeque;
 
 use wsd_os::Errno;
-use wsd_os::fd::{AsFd, AsRawFd};
 use wsd_os::link;
 use wsd_spi::ffi::SOMAXCONN;
 use wsd_spi::provider::Accepted;
 use wsd_spi::{SanSocket, SockAddr, SwitchSocket, WsaError};
 
 use crate::address::{Name, in_family};
-use crate::descriptors::Tracked;
+use crate::deadlines::Awaited;
+use crate::door::Door;
 use crate::registrations::Registrations;
 use crate::socket::{Listening, Request, Socket, State, Wire};
 use crate::state::{Core, Token};
@@ -55,8 +55,8 @@ impl Core {
             (State::Connected | State::Broken(_), _) => Err(WsaError::WSAEISCONN),
             (State::Bound, Some(local)) if local.port() != 0 => {
                 let name = Name::of(&local);
-                let door = Tracked::new(link::Listener::bind(&name.bytes(), 4096).map_err(listen_error)?);
-                self.watch_new(door.as_fd().as_raw_fd(), Token::Listener(id)).map_err(listen_error)?;
+                let door = Door::open(&name.bytes()).map_err(listen_error)?;
+                self.watch_new(door.raw_fd(), Token::Listener(id)).map_err(listen_error)?;
                 self.listeners.insert(name, id);
                 let socket = self.socket(id)?;
                 socket.listening = Some(Listening { name, door, backlog: limit, requests: VecDeque::new() });
@@ -127,7 +127,7 @@ impl Core {
         socket.wire = Some(Wire { link, remote: 0, guessed });
         self.use_link(link, id);
         self.say(link, Packet::connect(id, &local, &peer));
-        self.limit_time(id);
+        self.limit_time(Awaited::Connection(id));
         Ok(())
     }
 
@@ -247,6 +247,7 @@ impl Core {
         match why {
             Refusal::Refused => self.not_connected(id, WsaError::WSAECONNREFUSED),
             Refusal::NotHere if wire.guessed => self.knock_again(id),
+            Refusal::Moved => self.knock_again(id),
             Refusal::NotHere | Refusal::Failed => self.not_connected(id, WsaError::WSAETIMEDOUT),
         }
     }
@@ -288,12 +289,13 @@ impl Core {
         }) else {
             return;
         };
-        if let Some(link) = self.links.get_mut(&wire.link) {
-            link.sockets.remove(&id);
-            link.senders.retain(|sender| *sender != id);
-            if link.sockets.is_empty() {
-                self.is_idle(wire.link);
-            }
+        let Some(link) = self.links.get_mut(&wire.link) else { return };
+        link.sockets.remove(&id);
+        link.senders.retain(|sender| *sender != id);
+        match (link.sockets.is_empty(), link.dedicated) {
+            (true, true) => self.drop_dedicated(wire.link),
+            (true, false) => self.is_idle(wire.link),
+            (false, _) => {}
         }
     }
 
@@ -337,6 +339,7 @@ impl Core {
         let socket = self.socket(id)?;
         let (state, wire, listening) = (socket.state, socket.wire, socket.listening.take());
         match (state, wire) {
+            (State::SwappedOut, _) => {}
             (State::Connecting, Some(wire)) => self.say(wire.link, Packet::new(Kind::Withdraw, 0, id, 0)),
             (_, Some(wire)) => {
                 self.say(wire.link, Packet::new(Kind::Close, wire.remote, 0, Ending::Closed as u32));
@@ -347,7 +350,7 @@ impl Core {
         self.leave_link(id);
         if let Some(listening) = listening {
             // SP-172.
-            self.unwatch(listening.door.as_fd().as_raw_fd());
+            self.unwatch(listening.door.raw_fd());
             self.listeners.remove(&listening.name);
             for request in &listening.requests {
                 self.refuse(request, Refusal::Refused);

@@ -1,4 +1,4 @@
-//! A limit to the time that a wish to connect may take: a peer that is stopped answers nothing.
+//! Limits to the time that other processes may take: a peer that is stopped answers nothing.
 
 use std::collections::VecDeque;
 
@@ -14,29 +14,44 @@ use crate::socket::State;
 use crate::state::{Core, Token};
 use crate::wire::{Kind, Packet};
 
-/// How long a peer may take to answer.
+/// How long another process may take to answer.
 const LIMIT_NS: u64 = 20_000_000_000;
 
-/// The wishes to connect, oldest first, and a timer for the oldest. It runs out at most once per [`LIMIT_NS`].
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Awaited {
+    /// The answer to a socket's wish to connect.
+    Connection(u32),
+    /// The process to which a socket is given.
+    Claimant(u32),
+}
+
+/// What is waited for, oldest first, and a timer for the oldest. It runs out at most once per [`LIMIT_NS`].
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     timer: Option<Tracked<OwnedFd>>,
     armed: bool,
-    wishes: VecDeque<(u64, u32)>,
+    wishes: VecDeque<(u64, Awaited)>,
 }
 
 impl Core {
-    /// A socket has begun to connect.
-    pub(crate) fn limit_time(&mut self, id: u32) {
-        self.forget_connected();
-        self.deadlines.wishes.push_back((now_ns() + LIMIT_NS, id));
+    /// Something is waited for from now on.
+    pub(crate) fn limit_time(&mut self, awaited: Awaited) {
+        self.forget_answered();
+        self.deadlines.wishes.push_back((now_ns() + LIMIT_NS, awaited));
         self.arm_timer();
     }
 
     /// Forgets the oldest wishes as long as they have been answered. Most are answered in order.
-    fn forget_connected(&mut self) {
-        while let Some((_, id)) = self.deadlines.wishes.front() {
-            if self.sockets.get(id).is_some_and(|socket| socket.state == State::Connecting) {
+    fn forget_answered(&mut self) {
+        while let Some((_, awaited)) = self.deadlines.wishes.front() {
+            let open = match awaited {
+                Awaited::Connection(id) => {
+                    self.sockets.get(id).is_some_and(|socket| socket.state == State::Connecting)
+                }
+                Awaited::Claimant(value) => self.handovers.contains_key(value),
+            };
+            if open {
                 return;
             }
             self.deadlines.wishes.pop_front();
@@ -74,7 +89,14 @@ impl Core {
         }
         self.deadlines.armed = false;
         let now = now_ns();
-        while let Some((_, id)) = self.deadlines.wishes.pop_front_if(|(deadline, _)| *deadline <= now) {
+        while let Some((_, awaited)) = self.deadlines.wishes.pop_front_if(|(deadline, _)| *deadline <= now) {
+            let id = match awaited {
+                Awaited::Connection(id) => id,
+                Awaited::Claimant(value) => {
+                    self.end_handover(value);
+                    continue;
+                }
+            };
             let Some(socket) = self.sockets.get(&id) else { continue };
             if socket.state != State::Connecting {
                 continue;
@@ -84,7 +106,7 @@ impl Core {
             }
             self.not_connected(id, WsaError::WSAETIMEDOUT);
         }
-        self.forget_connected();
+        self.forget_answered();
         self.arm_timer();
     }
 }

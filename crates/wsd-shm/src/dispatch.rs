@@ -15,7 +15,7 @@ impl Core {
         let Header { kind, to, from, arg } = header;
         let open = self.links.get(&link)?.open;
         // A stranger says hello first, and nobody else does.
-        if open == (kind == Kind::Hello) || memory.is_some() != (kind == Kind::Chunk) {
+        if open == (kind == Kind::Hello) || memory.is_some() != matches!(kind, Kind::Chunk | Kind::Move) {
             return None;
         }
         match kind {
@@ -58,6 +58,10 @@ impl Core {
                     Allocation { chunk: from, slot: arg, generation: u64_at(body, 0)?, socket: 0 };
                 self.links.get_mut(&link)?.store.released(&allocation).then_some(())
             }
+            _ if self.is_leaving(to, link) => {
+                self.hear_leaving(to, link, kind, body);
+                Some(())
+            }
             // What is for a socket that has been closed, or is over, is not heard.
             _ if !self.is_connected(to, link) => Some(()),
             Kind::Message if body.len() <= MAX_MESSAGE => {
@@ -78,7 +82,9 @@ impl Core {
                 self.broken(to, error, None);
                 Some(())
             }
-            Kind::Message => None,
+            Kind::Move => self.hear_move(to, memory?),
+            Kind::Joined => self.hear_joined(to, from),
+            Kind::Message | Kind::Parted | Kind::Parcel => None,
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Flow {
     pub(crate) receives: VecDeque<Posted>,
     /// Whether the socket waits for its turn to send.
     pub(crate) in_turn: bool,
+    /// The peer is moving to another process: nothing is sent meanwhile.
+    pub(crate) paused: bool,
     early: VecDeque<Box<[u8]>>,
     early_bytes: usize,
     next_operation: u32,
@@ -97,7 +99,7 @@ impl Flow {
 
     /// Whether there is something to send now.
     pub(crate) fn has_more(&self) -> bool {
-        !self.answers.is_empty() || (self.reading.is_none() && !self.outgoing.is_empty())
+        !self.paused && (!self.answers.is_empty() || (self.reading.is_none() && !self.outgoing.is_empty()))
     }
 
     /// Keeps a message that arrived before a buffer was posted. False if there are too many.
@@ -110,11 +112,22 @@ impl Flow {
         true
     }
 
+    /// The messages that arrived early, oldest first.
+    pub(crate) fn early(&self) -> impl Iterator<Item = &[u8]> {
+        self.early.iter().map(|message| &**message)
+    }
+
     /// The oldest message that arrived early.
     pub(crate) fn take_early(&mut self) -> Option<Box<[u8]>> {
         let message = self.early.pop_front()?;
         self.early_bytes -= message.len();
         Some(message)
+    }
+
+    /// Whether an operation has been begun and not ended, at either end.
+    pub(crate) fn is_under_way(&self) -> bool {
+        let begun = self.outgoing.front().is_some_and(|operation| operation.done != 0);
+        begun || !self.unconfirmed.is_empty() || self.reading.is_some() || !self.answers.is_empty()
     }
 
     /// Whether messages arrived early.

@@ -5,10 +5,12 @@
 
 mod action;
 mod address;
+mod adopt;
 mod connect;
 mod deadlines;
 mod descriptors;
 mod dispatch;
+mod door;
 mod engine;
 mod flow;
 mod link;
@@ -23,6 +25,7 @@ mod registrations;
 mod share;
 mod socket;
 mod state;
+mod swap;
 mod wire;
 
 pub use provider::Shm;

@@ -24,6 +24,8 @@ pub(crate) struct Link {
     pub(crate) pid: u32,
     /// The other end has said who it is (or was called by us).
     pub(crate) open: bool,
+    /// Made for one connection that moved to another process.
+    pub(crate) dedicated: bool,
     /// Nothing can be sent any more: the peer is gone, or has to go.
     pub(crate) lost: bool,
     /// Readiness to write is waited for.
@@ -57,6 +59,7 @@ impl Link {
             end: Tracked::new(end),
             pid,
             open,
+            dedicated: false,
             lost: false,
             waits_to_write: false,
             senders: VecDeque::new(),

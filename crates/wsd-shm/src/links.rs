@@ -142,7 +142,7 @@ impl Core {
             let listening = self.sockets.get(&socket).and_then(|socket| socket.listening.as_ref());
             let Some(listening) = listening else { return };
             // Out of descriptors: whoever waits is taken later, or gives up.
-            let Ok(end) = listening.door.accept() else { return };
+            let Ok(end) = listening.door.let_in() else { return };
             let pid = end.peer_credentials().map_or(0, |peer| peer.pid);
             if let Ok(link) = self.add_link(end, pid, false) {
                 // Most have spoken already.
@@ -194,6 +194,7 @@ impl Core {
         let (listeners, sockets) =
             (self.listeners.values().copied().collect::<Vec<_>>(), link.sockets.clone());
         drop(link);
+        self.handovers.retain(|_, handover| !handover.needs_link(id));
         for listener in listeners {
             if let Some(listening) = self.sockets.get_mut(&listener).and_then(|it| it.listening.as_mut()) {
                 listening.requests.retain(|request| request.link != id);

@@ -45,6 +45,7 @@ impl Core {
         let Some(socket) = self.sockets.get_mut(&id) else { return Sent::Yes };
         let flow = &socket.flow;
         let sent = match flow.outgoing.front().map(|operation| operation.what) {
+            _ if flow.paused => Sent::Yes,
             _ if !flow.answers.is_empty() => self.send_answer(id),
             _ if flow.reading.is_some() => Sent::Yes,
             None => Sent::Yes,

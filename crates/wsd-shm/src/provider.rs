@@ -85,8 +85,9 @@ impl SanProvider for Shm {
             return Err(WsaError::WSAEPROTONOSUPPORT);
         }
         let engine = self.engine()?;
-        if request.adopt.is_some() {
-            return Err(WsaError::WSAEOPNOTSUPP);
+        if let Some(value) = request.adopt {
+            engine.drive()?;
+            return engine.adopt(value);
         }
         if request.flags != WSA_FLAG_OVERLAPPED {
             return Err(WsaError::WSAEINVAL);
@@ -200,11 +201,8 @@ impl SanProvider for Shm {
         })
     }
 
-    fn duplicate_socket(&self, s: SanSocket, _: u32) -> Result<NonZeroU32, WsaError> {
-        self.engine()?.with(|core| match core.socket(number(s)?)?.state {
-            State::Connected | State::Listening => Err(WsaError::WSAEOPNOTSUPP),
-            _ => Err(WsaError::WSAENOTCONN),
-        })
+    fn duplicate_socket(&self, s: SanSocket, process_id: u32) -> Result<NonZeroU32, WsaError> {
+        self.engine()?.with(|core| core.duplicate(number(s)?, process_id))
     }
 
     fn close_socket(&self, s: SanSocket) -> Result<(), WsaError> {

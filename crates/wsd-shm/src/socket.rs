@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use wsd_os::link::Listener;
 use wsd_spi::provider::UpCalls;
 use wsd_spi::{Event, EventMask, NetworkEvents, SockAddr, SwitchSocket, WsaError};
 
 use crate::address::Name;
-use crate::descriptors::Tracked;
+use crate::door::Door;
 use crate::flow::Flow;
 use crate::pool::held::Held;
 use crate::registrations::Registrations;
@@ -75,7 +74,7 @@ pub(crate) struct Listening {
     /// The name that it is found by.
     pub(crate) name: Name,
     /// Keeps the name; peers without a link connect to it.
-    pub(crate) door: Tracked<Listener>,
+    pub(crate) door: Door,
     /// Most requests that wait (SP-070).
     pub(crate) backlog: usize,
     /// Requests that wait, oldest first.

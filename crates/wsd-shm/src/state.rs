@@ -17,10 +17,13 @@ use crate::descriptors::Tracked;
 use crate::link::Link;
 use crate::ranges::Ranges;
 use crate::socket::Socket;
+use crate::swap::Handover;
 use crate::wire::MAX_PACKET;
 
 /// How many events are taken from the kernel at a time.
 const EVENTS: usize = 32;
+/// How often, at most, before others have their turn.
+const ROUNDS: usize = 4;
 
 /// Everything that an engine knows.
 pub(crate) struct Core {
@@ -56,8 +59,10 @@ pub(crate) struct Core {
     pub(crate) idle: VecDeque<u32>,
     /// Links that are lost and not yet ended.
     pub(crate) doomed: Vec<u32>,
-    /// Wishes to connect that have a time limit.
+    /// What has a time limit.
     pub(crate) deadlines: Deadlines,
+    /// Sockets that are being given to other processes.
+    pub(crate) handovers: BTreeMap<u32, Handover>,
     next_socket: u32,
     /// Number of the next link.
     pub(crate) next_link: u32,
@@ -75,6 +80,8 @@ pub(crate) enum Token {
     Listener(u32),
     /// An end of a link.
     Link(u32),
+    /// The name of a socket that is being given away.
+    Handover(u32),
 }
 
 impl Token {
@@ -84,6 +91,7 @@ impl Token {
             Self::Listener(socket) => 1 << 32 | u64::from(socket),
             Self::Link(link) => 2 << 32 | u64::from(link),
             Self::Timer => 3 << 32,
+            Self::Handover(value) => 4 << 32 | u64::from(value),
         }
     }
 
@@ -92,6 +100,7 @@ impl Token {
             1 => Self::Listener(number as u32),
             2 => Self::Link(number as u32),
             3 => Self::Timer,
+            4 => Self::Handover(number as u32),
             _ => Self::Kick,
         }
     }
@@ -121,6 +130,7 @@ impl Core {
             idle: VecDeque::new(),
             doomed: Vec::new(),
             deadlines: Deadlines::default(),
+            handovers: BTreeMap::new(),
             next_socket: 1,
             next_link: 1,
             next_registration: 1,
@@ -139,6 +149,7 @@ impl Core {
             // It exists: it was there a moment ago.
             let _ = self.close(id);
         }
+        self.handovers.clear();
         while let Some((id, _)) = self.links.first_key_value() {
             self.drop_link(*id);
         }
@@ -202,7 +213,7 @@ impl Core {
     /// Does what the descriptors ask for, without blocking. A bounded amount: call again while the set is readable.
     pub(crate) fn pump(&mut self) {
         let mut events = [EpollEvent { events: 0, u64: 0 }; EVENTS];
-        loop {
+        for _ in 0..ROUNDS {
             let count = epoll_pwait(self.epoll_fd(), &mut events, Some(core::time::Duration::ZERO), None);
             let count = count.unwrap_or(0);
             for event in &events[..count] {
@@ -212,6 +223,7 @@ impl Core {
                             kick.drain();
                         }
                     }
+                    Token::Handover(value) => self.take_claimant(value),
                     Token::Timer => self.time_is_up(),
                     Token::Listener(socket) => self.take_visitors(socket),
                     Token::Link(link) => self.link_ready(link, event.events),

@@ -56,11 +56,19 @@ pub(crate) enum Kind {
     Freed,
     /// The sender will not use that slot of the receiver's chunk any more, in that generation. As [`Kind::Freed`].
     Released,
+    /// The connection goes on by another link, whose end comes as a descriptor, with a process that is still to come.
+    Move,
+    /// Nothing more of the sender's end of the connection will come by this link.
+    Parted,
+    /// The process that was to come is here. `from`: its socket.
+    Joined,
+    /// To that process, from the one that gives a socket away: see `swap`.
+    Parcel,
 }
 
 impl Kind {
     fn from_number(number: u8) -> Option<Self> {
-        const ALL: [Kind; 15] = [
+        const ALL: [Kind; 19] = [
             Kind::Hello,
             Kind::Connect,
             Kind::Accept,
@@ -76,6 +84,10 @@ impl Kind {
             Kind::Chunk,
             Kind::Freed,
             Kind::Released,
+            Kind::Move,
+            Kind::Parted,
+            Kind::Joined,
+            Kind::Parcel,
         ];
         ALL.into_iter().find(|kind| *kind as u8 == number)
     }
@@ -91,6 +103,8 @@ pub(crate) enum Refusal {
     NotHere,
     /// For lack of resources.
     Failed,
+    /// Another process listens there now.
+    Moved,
 }
 
 impl Refusal {
@@ -99,6 +113,7 @@ impl Refusal {
         match number {
             1 => Self::Refused,
             2 => Self::NotHere,
+            4 => Self::Moved,
             _ => Self::Failed,
         }
     }
@@ -169,10 +184,14 @@ impl Packet {
 
     /// A wish to connect `socket`, at `local`, with `peer`.
     pub(crate) fn connect(socket: u32, local: &SockAddr, peer: &SockAddr) -> Self {
-        let mut packet = Self::new(Kind::Connect, 0, socket, 0);
-        packet.push(&local.encode().0);
-        packet.push(&peer.encode().0);
-        packet
+        Self::new(Kind::Connect, 0, socket, 0).with_addresses(local, peer)
+    }
+
+    /// With two addresses behind what it has.
+    pub(crate) fn with_addresses(mut self, one: &SockAddr, other: &SockAddr) -> Self {
+        self.push(&one.encode().0);
+        self.push(&other.encode().0);
+        self
     }
 
     /// With a number behind what it has.
@@ -197,7 +216,7 @@ pub(crate) fn is_hello(body: &[u8]) -> bool {
     body.len() == 8 && u64_at(body, 0) == Some(MAGIC)
 }
 
-/// The two addresses of a [`Kind::Connect`].
+/// The two addresses that are all of a body.
 pub(crate) fn addresses(body: &[u8]) -> Option<(SockAddr, SockAddr)> {
     if body.len() != 2 * ADDRESS {
         return None;
@@ -232,7 +251,7 @@ mod tests {
         let hello = Packet::hello();
         let (header, body) = Header::decode(hello.bytes()).expect("a header");
         assert!(header.kind == Kind::Hello && is_hello(body));
-        for number in 1..=15 {
+        for number in 1..=19 {
             assert_eq!(Kind::from_number(number).map(|kind| kind as u8), Some(number));
         }
     }
@@ -241,7 +260,7 @@ mod tests {
     fn rubbish_is_no_packet() {
         assert_eq!(Header::decode(&[1; HEADER - 1]), None);
         assert_eq!(Header::decode(&[0; HEADER]), None);
-        assert_eq!(Header::decode(&[16; HEADER]), None);
+        assert_eq!(Header::decode(&[20; HEADER]), None);
         assert!(!is_hello(&[0; 8]) && !is_hello(b"wsd-shm1x"));
         assert_eq!(addresses(&[0; 2 * ADDRESS]), None, "family 0");
         assert_eq!(addresses(&[2; 2 * ADDRESS - 1]), None);
