@@ -112,6 +112,7 @@ impl Core {
         if flags & LISTENER != 0 {
             let (door, name) = (Door::take_over(goods).map_err(down)?, Name::of(&local));
             self.watch_new(door.raw_fd(), Token::Listener(id)).map_err(down)?;
+            self.keep_spare();
             self.listeners.insert(name, id);
             let backlog = header.arg as usize;
             socket.listening = Some(Listening { name, door, backlog, requests: Default::default() });

@@ -57,6 +57,7 @@ impl Core {
                 let name = Name::of(&local);
                 let door = Door::open(&name.bytes()).map_err(listen_error)?;
                 self.watch_new(door.raw_fd(), Token::Listener(id)).map_err(listen_error)?;
+                self.keep_spare();
                 self.listeners.insert(name, id);
                 let socket = self.socket(id)?;
                 socket.listening = Some(Listening { name, door, backlog: limit, requests: VecDeque::new() });

@@ -1,14 +1,14 @@
 //! The links of an engine: from the first word of a stranger to the end of a peer.
 
 use wsd_os::Errno;
+use wsd_os::fd::OwnedFd;
 use wsd_os::link;
 use wsd_os::poll::EpollOperation;
 
+use crate::descriptors::Tracked;
 use crate::link::{Link, Sent};
 use crate::state::{Core, Token};
 use crate::wire::Packet;
-
-use wsd_os::fd::OwnedFd;
 
 /// Most links that have been accepted and have not said who they are; the oldest goes.
 const MAX_STRANGERS: usize = 64;
@@ -141,13 +141,35 @@ impl Core {
         for _ in 0..TURN {
             let listening = self.sockets.get(&socket).and_then(|socket| socket.listening.as_ref());
             let Some(listening) = listening else { return };
-            // Out of descriptors: whoever waits is taken later, or gives up.
-            let Ok(end) = listening.door.let_in() else { return };
+            let end = match listening.door.let_in() {
+                Ok(end) => end,
+                Err(Errno::MFILE | Errno::NFILE) if self.turn_away(socket) => continue,
+                Err(_) => return,
+            };
             let pid = end.peer_credentials().map_or(0, |peer| peer.pid);
             if let Ok(link) = self.add_link(end, pid, false) {
                 // Most have spoken already.
                 self.read_link(link);
             }
+        }
+    }
+
+    /// Out of descriptors: uses the spare one to let the next visitor in and out again, since whoever waits keeps the
+    /// listener readable. False if that was not possible either.
+    fn turn_away(&mut self, socket: u32) -> bool {
+        if self.spare.take().is_none() {
+            return false;
+        }
+        let listening = self.sockets.get(&socket).and_then(|socket| socket.listening.as_ref());
+        let turned_away = listening.is_some_and(|listening| listening.door.let_in().is_ok());
+        self.keep_spare();
+        turned_away
+    }
+
+    /// Keeps a descriptor for [`turn_away`](Self::turn_away).
+    pub(crate) fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = wsd_os::doorbell::Eventfd::new().ok().map(Tracked::new);
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) settling: Option<u32>,
     /// Wakes the engine's own thread.
     pub(crate) kick: Option<Tracked<Eventfd>>,
+    /// A descriptor that can be given up when there are no others.
+    pub(crate) spare: Option<Tracked<Eventfd>>,
     /// Until the engine ends.
     epoll: Option<Tracked<OwnedFd>>,
     /// Where packets are received.
@@ -124,6 +126,7 @@ impl Core {
             ended: false,
             settling: None,
             kick: None,
+            spare: None,
             epoll: Some(Tracked::new(epoll_create()?)),
             input: vec![0; MAX_PACKET],
             strangers: VecDeque::new(),
@@ -157,6 +160,7 @@ impl Core {
         self.own = OwnAddresses::default();
         self.deadlines = Deadlines::default();
         self.epoll = None;
+        self.spare = None;
         self.output = Box::default();
         self.input = Vec::new();
     }
