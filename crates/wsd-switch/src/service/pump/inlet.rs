@@ -36,6 +36,8 @@ struct Flow {
     exposed: Option<RdmaRegistration>,
     /// No more reads are started: the direction leaves for TCP.
     stopping: bool,
+    /// The urgent mark of a byte that has not arrived. Programs may take an urgent byte as soon as they are told of it.
+    mark: Option<u64>,
     /// Something for the program's readers came.
     fresh: bool,
 }
@@ -61,6 +63,7 @@ impl Inlet {
             reads: VecDeque::new(),
             exposed: None,
             stopping: false,
+            mark: None,
             fresh: true,
         });
     }
@@ -116,14 +119,26 @@ impl Inlet {
 
     /// Makes what has arrived visible to the program.
     fn publish(&mut self) -> Result<(), Fault> {
-        let Some(flow) = &mut self.flow else { return Ok(()) };
+        let Some(flow) = &self.flow else { return Ok(()) };
         let arrived = flow.receiver.received().saturating_sub(self.writer.tail());
         if arrived != 0 {
+            self.set_mark()?;
             let mut staging = self.memory.ring().stage(&self.writer);
             staging.free_spans(usize::MAX)?;
             staging.advance(usize::try_from(arrived).unwrap_or(usize::MAX));
             staging.publish();
+            self.flow()?.fresh = true;
+        }
+        Ok(())
+    }
+
+    /// Sets the urgent mark if its byte has arrived: before the program can read the byte.
+    fn set_mark(&mut self) -> Result<(), Fault> {
+        let flow = self.flow()?;
+        let received = flow.receiver.received();
+        if let Some(after) = flow.mark.take_if(|after| *after <= received) {
             flow.fresh = true;
+            self.memory.ring().set_urgent(after);
         }
         Ok(())
     }
@@ -155,6 +170,7 @@ impl Inlet {
     /// Bytes came in a message.
     pub(super) fn on_data(&mut self, offset: u64, mut bytes: &[u8]) -> Result<(), Fault> {
         self.flow()?.receiver.on_data(offset, bytes.len())?;
+        self.set_mark()?;
         let ring = self.memory.ring();
         loop {
             let written = ring.write(&self.writer, bytes)?;
@@ -205,9 +221,8 @@ impl Inlet {
     pub(super) fn on_urgent(&mut self, offset: u64) -> Result<(), Fault> {
         let flow = self.flow()?;
         flow.receiver.on_urgent(offset)?;
-        flow.fresh = true;
-        self.memory.ring().set_urgent(offset);
-        Ok(())
+        flow.mark = Some(offset);
+        self.set_mark()
     }
 
     /// Starts an RDMA read; false: later.
