@@ -13,6 +13,8 @@ pub struct Holdings {
     pub mappings: usize,
     /// Threads.
     pub threads: usize,
+    /// Memory of its own, in KiB.
+    pub memory: u64,
 }
 
 impl Holdings {
@@ -32,7 +34,12 @@ impl Holdings {
             *descriptors.entry(kind).or_default() += 1;
         }
         let mappings = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("a running process");
-        Self { descriptors, mappings: mappings.lines().count(), threads: tasks(pid).len() }
+        Self {
+            descriptors,
+            mappings: mappings.lines().count(),
+            threads: tasks(pid).len(),
+            memory: memory(pid),
+        }
     }
 }
 
@@ -61,6 +68,17 @@ impl Effort {
     }
 }
 
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    number(&status, "RssAnon:")
+}
+
+/// The number after that name in a status file.
+fn number(status: &str, name: &str) -> u64 {
+    let rest = status.lines().find_map(|line| line.strip_prefix(name));
+    rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 fn tasks(pid: u32) -> Vec<PathBuf> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
     tasks.flatten().map(|entry| entry.path()).collect()
@@ -68,8 +86,7 @@ fn tasks(pid: u32) -> Vec<PathBuf> {
 
 fn sleeps(task: &Path) -> u64 {
     let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    number(&status, "voluntary_ctxt_switches:")
 }
 
 #[cfg(test)]
@@ -80,7 +97,7 @@ mod tests {
     fn sees_descriptors_threads_and_sleep() {
         let own = std::process::id();
         let before = Holdings::of(own);
-        assert!(before.mappings > 0 && before.threads > 0);
+        assert!(before.mappings > 0 && before.threads > 0 && before.memory > 0);
         let (reader, _writer) = std::io::pipe().expect("a pipe");
         assert!(Holdings::of(own).descriptors["pipe"] >= 2);
         let efforts = Effort::of(own);

@@ -12,14 +12,14 @@ fn hundred_connections_at_rest(scene: &Scene) {
     let client =
         Program::python(include_str!("../scripts/idle_client.py")).arg(port).arg(CONNECTIONS).piped();
     let mut client = scene.client(&client);
-    assert_eq!(client.ask("20"), "exchanged");
+    assert_eq!(client.ask("5"), "exchanged");
     scene.await_promotion(port, 2 * CONNECTIONS, || assert_eq!(client.ask("2"), "exchanged"));
     std::thread::sleep(Duration::from_secs(2));
     rests(&server, &client);
 
     // And they still work.
     let watch = scene.watch(&[port]);
-    let rounds = 100;
+    let rounds = 400;
     assert_eq!(client.ask(&rounds.to_string()), "exchanged");
     watch.settle();
     let payload = 2 * 4096 * rounds * CONNECTIONS as u64;

@@ -63,7 +63,7 @@ fn pgbench_runs(scene: &Scene) {
     assert!(transactions > 100, "{printed}");
     assert_eq!(number("number of failed transactions:"), 0, "{printed}");
     // A transaction is seven statements, and seven answers; 600 bytes are less than that.
-    scene.judge(&seen, &Expected { connections: 8, busy: 100_000, payload: transactions * 600 });
+    scene.judge(&seen, &Expected { connections: 8, busy: 20_000, payload: transactions * 600 });
 }
 
 fn psql_reads_what_it_wrote(scene: &Scene) {

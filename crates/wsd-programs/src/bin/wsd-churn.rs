@@ -11,6 +11,10 @@ use std::time::Duration;
 
 const THREADS: usize = 8;
 const MESSAGE: usize = 2048;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The content of messages that the server answers after a pause.
+const SLOW: u8 = 255;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -41,6 +45,9 @@ fn serve(port: u16) {
 fn answer(mut stream: TcpStream) {
     let mut message = [0; MESSAGE];
     while stream.read_exact(&mut message).is_ok() {
+        if message[0] == SLOW {
+            std::thread::sleep(PAUSE);
+        }
         stream.write_all(&message).expect("a client that reads");
     }
 }
@@ -91,20 +98,25 @@ fn converse(port: u16, rounds: u8) -> TcpStream {
     stream
 }
 
-/// So much traffic, after a pause, that what went before the pause does not count.
+/// So much traffic, after a pause, that what went before the pause does not count. Then all threads of the server sleep
+/// at a time, and all threads of the client.
 fn converse_long(port: u16) -> TcpStream {
     let mut stream = converse(port, 20);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(PAUSE);
     (0..5).for_each(|_| exchange(&mut stream, 200));
+    std::thread::sleep(PAUSE);
+    send_and_receive(&mut stream, SLOW);
     stream
 }
 
 fn exchange(stream: &mut TcpStream, rounds: u8) {
+    (0..rounds).for_each(|round| send_and_receive(stream, round));
+}
+
+fn send_and_receive(stream: &mut TcpStream, content: u8) {
+    let message = [content; MESSAGE];
     let mut answer = [0; MESSAGE];
-    for round in 0..rounds {
-        let message = [round; MESSAGE];
-        stream.write_all(&message).expect("a server that reads");
-        stream.read_exact(&mut answer).expect("a server that answers");
-        assert_eq!(message, answer);
-    }
+    stream.write_all(&message).expect("a server that reads");
+    stream.read_exact(&mut answer).expect("a server that answers");
+    assert_eq!(message, answer);
 }
