@@ -48,10 +48,16 @@ impl Service {
         self.pump(stream)?;
         self.transmit(stream)?;
         let commons = [&stream.record.send.common, &stream.record.recv.common];
+        let lost = self.companions.get(&stream.index).is_some_and(|companion| companion.port.has_failed());
+        if lost && commons.iter().any(|common| matches!(common.gate().state(), State::San | State::Agreed)) {
+            give_up(stream, Reason::CompanionLost);
+            self.left(stream);
+            return Ok(());
+        }
         let session = self.companions.get(&stream.index).and_then(|companion| companion.session.as_ref());
         // The sender needs the companion until it has put everything into TCP.
         let frozen = session.is_some_and(|s| matches!(s.receive_state(), ReceiveState::Frozen { .. }));
-        if !frozen && commons.iter().all(|common| common.gate().state() == State::Tcp) {
+        if (lost || !frozen) && commons.iter().all(|common| common.gate().state() == State::Tcp) {
             self.left(stream);
         }
         Ok(())

@@ -102,8 +102,8 @@ struct Messages {
     receive: MemorySlice,
     send: MemorySlice,
     taken: u16,
-    _receive_registration: Registration,
-    _send_registration: Registration,
+    receive_registration: Registration,
+    send_registration: Registration,
 }
 
 impl Port {
@@ -200,6 +200,11 @@ impl Port {
         }
     }
 
+    /// Whether the connection broke.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Registers message buffers and posts the receives (SW-100, SW-101); how many.
     pub(super) fn open_messages(&mut self) -> Result<u16, PortFailure> {
         let socket = self.socket.as_ref().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
@@ -214,8 +219,8 @@ impl Port {
             receive,
             send,
             taken: 0,
-            _receive_registration: receive_registration,
-            _send_registration: send_registration,
+            receive_registration,
+            send_registration,
         };
         for slot in 0..RECEIVES {
             post(socket, &messages, self.number, slot as u8).map_err(broken)?;
@@ -385,8 +390,19 @@ impl Port {
         self.failed = self.failed.or(Some(WsaError::WSAENOTCONN));
     }
 
-    /// Closes the companion: memory first (SW-161), then the socket.
-    pub(super) fn close(self) {}
+    /// Closes the companion: first the memory that no transfer uses (SW-161), then the socket, which ends the receives, and
+    /// their memory last.
+    pub(super) fn close(mut self) {
+        self.own_ring = None;
+        self.peer_ring = None;
+        if let Some(Messages { receive_registration, send_registration, .. }) = self.messages.take() {
+            drop(send_registration);
+            if let Some(socket) = &self.socket {
+                let _ = socket.close();
+            }
+            drop(receive_registration);
+        }
+    }
 }
 
 impl Drop for Port {

@@ -20,6 +20,7 @@ use crate::stream::gate::State;
 use crate::stream::promote::{self, Switched};
 use crate::stream::state::Stream;
 use crate::trace;
+use crate::wait::wake::lane_bit;
 use crate::wait::{notice, pair};
 
 /// Attempts to find the other end's companion.
@@ -176,6 +177,9 @@ impl Service {
             self.talk(stream)?;
         }
         self.receive(stream)?;
+        if self.companions.get(&stream.index).is_some_and(|companion| companion.port.has_failed()) {
+            return self.companion_lost(stream);
+        }
         self.prove(stream)?;
         self.promote(stream)?;
         self.rewind(stream)?;
@@ -511,8 +515,12 @@ impl Service {
             if record.recv.common.gate().state() == State::Agreed {
                 session.consent().map_err(|_| fail(Reason::NegotiationFailed))?;
                 notice::changed(stream.index);
+                if let Some(ring) = stream.channel().ok().and_then(|channel| channel.recv.load()) {
+                    ring.arm_data_wait(&record.recv.ring, lane_bit(0));
+                }
             }
         }
+        promote::enter_if_begun(stream).map_err(|_| fail(Reason::CompanionLost))?;
         if session.send_state() == SendState::Consented {
             let switched = if record.send.common.gate().state() == State::Tcp {
                 record.send.common.flag(SWITCH_WANTED);

@@ -5,7 +5,7 @@ use wsd_os::clock;
 use wsd_session::{SendState, Session};
 
 use super::super::companion::Stage;
-use super::super::port::{Port, PortState};
+use super::super::port::Port;
 use super::super::steps::{Step, catch_up};
 use super::super::thread::Service;
 use super::{Pump, exit};
@@ -69,7 +69,7 @@ impl Service {
         if pump.closing.until.is_none() {
             pump.closing.until = Some(now + DRAIN_WITHIN);
         }
-        if matches!(companion.port.advance(), PortState::Failed(_)) || self.drain(stream).is_err() {
+        if self.drain(stream).is_err() {
             return false;
         }
         let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
@@ -84,7 +84,7 @@ impl Service {
             let _ = session.reset();
             return false;
         }
-        if pump.is_drained(session) || companion.peer_said_bye {
+        if pump.is_drained(session) || companion.peer_said_bye || companion.port.has_failed() {
             return false;
         }
         if pump.outlet.progress() != pump.closing.progress {
@@ -111,7 +111,7 @@ impl Service {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
         let (Some(session), Some(pump)) = (&companion.session, &mut companion.pump) else { return false };
         let until = *pump.closing.until.get_or_insert(now + DRAIN_WITHIN);
-        let alive = companion.stage == Stage::Up && !matches!(companion.port.advance(), PortState::Failed(_));
+        let alive = companion.stage == Stage::Up && !companion.port.has_failed();
         let waits = heard && alive && session.has_queued() && now < until;
         if waits {
             self.alarms.insert(stream.index, now + LAST_WORD);
