@@ -102,6 +102,8 @@ notices! {
     closing(fd: c_int);
     /// All of these are about to be closed.
     closing_range(first: u32, last: u32);
+    /// `fd`, which is not tracked, is added to an epoll set.
+    watched(fd: c_int);
     /// `fd` is now something new.
     reused(fd: c_int);
     /// An option was set.

@@ -301,6 +301,11 @@ pub fn epoll_ctl(
     epoll::control(epfd, op, fd, event, &mut kernel)
 }
 
+/// A descriptor that is not tracked is added to an epoll set: if it is an epoll set itself, the kernel alone must know what is ready in it.
+pub fn watched(fd: i32) {
+    epoll::expose(fd);
+}
+
 /// `epoll_wait(2)`, `epoll_pwait(2)`, `epoll_pwait2(2)`.
 pub fn epoll_wait(
     epfd: i32,

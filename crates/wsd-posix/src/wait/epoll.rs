@@ -25,6 +25,7 @@ pub unsafe extern "C-unwind" fn epoll_ctl(
     event: *mut epoll_event,
 ) -> c_int {
     if front::find(fd).is_none() {
+        notice::watched(fd);
         // SAFETY: the program's call, unchanged.
         return unsafe {
             next!(epoll_ctl(set, operation, fd, event) or SYS_epoll_ctl(set, operation, fd, event))

@@ -89,6 +89,7 @@ impl Service {
             farewells: Vec::new(),
         };
         service.watch(kick::event().ok_or(Errno::MFILE)?, KICK)?;
+        bells::make_kept();
         service.watch(bells::bell(0).ok_or(Errno::MFILE)?, BELL)?;
         service.watch(service.links.listener(), LISTENER)?;
         if let Some(monitor) = &service.addresses {

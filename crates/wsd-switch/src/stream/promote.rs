@@ -78,3 +78,18 @@ fn begin(stream: &Stream, ring: Ring, start: u64) {
     ring.begin(&side.ring, start);
     side.common.promoted_at.store(start, Ordering::Release);
 }
+
+/// The receiver's step into the ring (session protocol 4.4), if the sender has named S: so that the change is complete also while
+/// the program does not look.
+pub(crate) fn enter_if_begun(stream: &Stream) -> Result<(), rustix::io::Errno> {
+    let common = &stream.record.recv.common;
+    if common.gate().state() != State::Agreed {
+        return Ok(());
+    }
+    let Some(ring) = stream.channel()?.recv.load() else { return Ok(()) };
+    let _guard = common.hold()?;
+    match ring.started_at() {
+        Some(start) if common.gate().state() == State::Agreed => super::recv::enter_ring(stream, ring, start),
+        _ => Ok(()),
+    }
+}

@@ -76,7 +76,6 @@ fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> R
             }
             Step::End(_) if done != 0 => return Ok(done),
             Step::End(result) => return result,
-            Step::Ring(..) | Step::Tcp if total == 0 => return Ok(0),
             Step::Ring(..) | Step::Tcp if nonblocking => {
                 return if done == 0 { Err(Errno::AGAIN) } else { Ok(done) };
             }
@@ -186,6 +185,10 @@ fn ring_or_rest(
     }
     match from_ring(stream, ring, data, done, call_flags) {
         Err(error) => Step::End(Err(error)),
+        // No room for a byte: as TCP, only wait if there is none.
+        Ok(0) if data.iter().all(|piece| piece.is_empty()) && ring.readable(&side.ring).unwrap_or(0) != 0 => {
+            Step::End(Ok(0))
+        }
         Ok(0) => nothing_in_ring(stream, channel, ring, data, done, call_flags),
         Ok(n) => Step::Got(n),
     }

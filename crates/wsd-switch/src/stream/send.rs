@@ -136,7 +136,8 @@ fn step(
     if side.common.gate().state() != State::San {
         return Err(if side.common.gate().state() == State::Dead { dead(stream) } else { Errno::STALE });
     }
-    if side.common.flagged(SHUT) {
+    // The peer has closed: nobody will read this.
+    if side.common.flagged(SHUT) || ring.reader_control().closed {
         return Err(Errno::PIPE);
     }
     let mut written = write_pieces(ring, stream, data, done)?;

@@ -16,7 +16,7 @@ static TAKEN: AtomicU32 = AtomicU32::new(1);
 static TOKEN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// Lanes up to this one keep their bells when nobody has them: making one costs a few system calls.
-const KEPT: u32 = 4;
+const KEPT: u32 = 2;
 
 /// This process's token.
 pub(crate) fn token() -> [u64; 2] {
@@ -42,6 +42,13 @@ pub(crate) fn restart_in_child() {
     // Lanes of threads that stayed behind are free; sets have given theirs up.
     TAKEN.store(1, Ordering::Release);
     let _ = start();
+}
+
+/// Makes the bells that are kept, so that what a process holds does not depend on how its threads happen to wait.
+pub(crate) fn make_kept() {
+    for lane in 0..=KEPT {
+        let _ = bell(lane);
+    }
 }
 
 /// Takes a free lane, makes its bell. `None`: none is free, or no bell can be made.

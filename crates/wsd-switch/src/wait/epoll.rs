@@ -16,7 +16,7 @@ use wsd_os::clock;
 use super::{Timeout, bells, notice, pair, spin};
 use crate::front::{EpollEvent, Outcome, SignalMask};
 
-pub(crate) use registry::{after_fork, before_fork, closing, control, duplicated, gone, highest, in_child, news, start};
+pub(crate) use registry::{after_fork, before_fork, closing, control, duplicated, expose, gone, highest, in_child, news, start};
 
 use registry::Set;
 
@@ -77,7 +77,7 @@ fn wait_on(
         } else {
             end.left().or(Ok(Some(Duration::ZERO))).and_then(|left| {
                 let sleep = if timeout == Some(Duration::ZERO) { Some(Duration::ZERO) } else { left };
-                ask(set, epfd, events, sleep, mask)
+                ask(set, epfd, events, sleep, mask, false)
             })
         };
         set.sleepers.fetch_sub(1, Ordering::SeqCst);
@@ -106,7 +106,7 @@ fn beside(set: &'static Set, epfd: i32, rest: &mut [EpollEvent], ready: usize) -
     }
     let _ = ready;
     set.asked_kernel.store(now, Ordering::Relaxed);
-    ask(set, epfd, rest, Some(Duration::ZERO), None).map_or(0, |asked| asked.count)
+    ask(set, epfd, rest, Some(Duration::ZERO), None, true).map_or(0, |asked| asked.count)
 }
 
 fn ask_kernel(
@@ -117,7 +117,7 @@ fn ask_kernel(
     mask: Option<&SignalMask>,
 ) -> Result<usize, Errno> {
     set.asked_kernel.store(clock::now_ns(), Ordering::Relaxed);
-    ask(set, epfd, events, timeout, mask).map(|asked| asked.count)
+    ask(set, epfd, events, timeout, mask, false).map(|asked| asked.count)
 }
 
 fn ask(
@@ -126,9 +126,10 @@ fn ask(
     events: &mut [EpollEvent],
     timeout: Option<Duration>,
     mask: Option<&SignalMask>,
+    beside: bool,
 ) -> Result<Asked, Errno> {
     let count = epoll_pwait(epfd, events, timeout, mask.map(|bits| Mask::from_bits(*bits)))?;
-    let (true_count, rung) = set.translate(epfd, &mut events[..count]);
+    let (true_count, rung) = set.translate(epfd, &mut events[..count], beside);
     if rung && set.lane() != 0 {
         bells::drain(set.lane());
         if set.sleepers.load(Ordering::SeqCst) > 1 {

@@ -1,6 +1,7 @@
 //! Something changed about a connection: whoever of this process waits for it in a set must look again.
 
 use super::{bells, epoll, pair, sets};
+use crate::service::kick;
 
 /// News of a connection from this process itself (promotion, death, shutdown).
 pub(crate) fn changed(index: u32) {
@@ -13,12 +14,13 @@ pub(crate) fn take_lane(lane: u32) {
     pair::take(lane, |index| epoll::news(index, false));
 }
 
-/// The service thread's lane: those who had no lane of their own.
+/// The service thread's lane: it, and those who had no lane of their own.
 pub(crate) fn take_for_others() {
     bells::drain(0);
     pair::sleeping(0);
     pair::take(0, |index| {
         epoll::news(index, true);
         sets::wake_parked();
+        kick::kick(index);
     });
 }

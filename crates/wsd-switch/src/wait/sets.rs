@@ -10,7 +10,7 @@ use wsd_os::poll::ppoll;
 use wsd_os::signal::Mask;
 
 use super::wake::lane_bit;
-use super::{Timeout, bells, notice, pair, spin};
+use super::{Timeout, bells, epoll, notice, pair, spin};
 use crate::family::{self, Attach, Life, table};
 use crate::process;
 use crate::front::{Outcome, PollFd, SignalMask};
@@ -35,6 +35,9 @@ pub(crate) fn poll(
     timeout: Option<Duration>,
     mask: Option<&SignalMask>,
 ) -> Outcome<usize> {
+    for entry in fds.iter() {
+        epoll::expose(entry.fd);
+    }
     if !fds.iter().any(|entry| may_have_companion(entry.fd)) {
         return Outcome::Pass;
     }

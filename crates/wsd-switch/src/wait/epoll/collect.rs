@@ -6,7 +6,7 @@ use super::member::{EDGE, EVENTS, Member, ONESHOT};
 use super::registry::{Inner, Set, is_wakeup, modify, ours};
 use crate::family::{self, Attach};
 use crate::front::EpollEvent;
-use crate::stream::readiness::{self, ERR, HUP, OUT, SEND_EVENTS};
+use crate::stream::readiness::{self, ERR, HUP, SEND_EVENTS};
 use crate::stream::state::Stream;
 use crate::wait::wake::lane_bit;
 
@@ -16,6 +16,7 @@ impl Set {
         let mut held = self.hold();
         let inner = &mut *held.inner;
         let mut count = 0;
+        inner.round = inner.round.wrapping_add(1);
         // Each member is looked at once per call; level-triggered ones that stay ready go to the back.
         for _ in 0..inner.ready.len() {
             if count == events.len() {
@@ -65,6 +66,7 @@ impl Set {
             return false;
         }
         emit(member.event(true_now));
+        member.reported = inner.round;
         if member.events & ONESHOT != 0 {
             member.spent = true;
             return false;
@@ -73,7 +75,7 @@ impl Set {
     }
 
     /// Translates the kernel's events in place and drops what is not true; how many are left, and whether to look again.
-    pub(super) fn translate(&self, epfd: i32, events: &mut [EpollEvent]) -> (usize, bool) {
+    pub(super) fn translate(&self, epfd: i32, events: &mut [EpollEvent], beside: bool) -> (usize, bool) {
         let mut rung = false;
         let mut kept = 0;
         let mut held = None;
@@ -90,11 +92,13 @@ impl Set {
                 continue;
             }
             let held = held.get_or_insert_with(|| self.hold());
+            let round = held.inner.round;
             let Some(member) = held.inner.members.get_mut(low as usize).filter(|member| member.used) else {
                 continue;
             };
             let true_now = self.true_part(epfd, low as i32, member, event.events);
-            if true_now != 0 {
+            // What the ready list has just reported stands in the same answer already.
+            if true_now != 0 && !(beside && member.reported == round) {
                 events[kept] = member.event(true_now);
                 kept += 1;
             }
@@ -114,7 +118,17 @@ impl Set {
         }
         let ready = readiness::of(&stream);
         let wanted = (member.events & EVENTS) | ERR | HUP;
-        let true_now = (events & ready.kernel) | (ready.events & wanted);
+        let from_kernel = events & ready.kernel;
+        if events & SEND_EVENTS != 0 && ready.kernel & SEND_EVENTS == 0 && !member.masked {
+            // TCP is idle and would say "writable" for ever; whether the ring takes bytes the ready list tells.
+            if member.events & (EDGE | ONESHOT) == 0 {
+                member.masked = true;
+                modify(epfd, fd, member.events & !SEND_EVENTS);
+            }
+        }
+        let only_about_sending = events & !SEND_EVENTS == 0;
+        let true_now =
+            if from_kernel == 0 && only_about_sending { 0 } else { from_kernel | (ready.events & wanted) };
         if member.events & ONESHOT != 0 {
             if true_now == 0 {
                 // The kernel has disarmed it for an event that the program never sees.
@@ -122,11 +136,6 @@ impl Set {
             } else {
                 member.spent = true;
             }
-        } else if events & OUT != 0 && true_now & OUT == 0 && member.events & EDGE == 0 && !member.masked {
-            // The ring is full while TCP is idle: the kernel would report this for ever.
-            member.masked = true;
-            modify(epfd, fd, member.events & !SEND_EVENTS);
-            readiness::arm(&stream, lane_bit(self.lane()), SEND_EVENTS);
         }
         true_now
     }

@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) listed: bool,
     /// Something came since the last report (edge-triggered members report once per coming).
     pub(super) fresh: bool,
+    /// Round of the set in which the ready list reported it last.
+    pub(super) reported: u32,
     /// One-shot and reported.
     pub(super) spent: bool,
     /// The switch has reported for it: when it is back on TCP the kernel's set needs a new edge.

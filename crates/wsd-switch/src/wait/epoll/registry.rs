@@ -17,6 +17,7 @@ use crate::family::layout::{DESCRIPTORS, RECORDS};
 use crate::family::{self, Attach, table};
 use crate::front::EpollEvent;
 use crate::process;
+use crate::reason::Reason;
 use crate::stream::channel;
 use crate::stream::state::Stream;
 use crate::wait::bells;
@@ -38,6 +39,8 @@ pub(crate) struct Set {
     pub(super) sleepers: AtomicU32,
     /// Not zero: the parent's, used by a forked child.
     inherited: AtomicU32,
+    /// Not zero: see [`Set::expose`].
+    exposed: AtomicU32,
     /// Members that have, or had, a companion.
     companions: AtomicU32,
     /// When the kernel was asked last.
@@ -52,6 +55,8 @@ pub(super) struct Inner {
     pub(super) members: Vec<Member>,
     /// Descriptors to look at.
     pub(super) ready: VecDeque<i32>,
+    /// Counts the looks at the ready list.
+    pub(super) round: u32,
 }
 
 /// The lock, with signal handlers deferred.
@@ -138,6 +143,7 @@ impl Set {
             names: AtomicU32::new(1),
             sleepers: AtomicU32::new(0),
             inherited: AtomicU32::new(0),
+            exposed: AtomicU32::new(0),
             companions: AtomicU32::new(0),
             asked_kernel: AtomicU64::new(0),
             inner: Mutex::new(Inner::default()),
@@ -168,6 +174,22 @@ impl Set {
     #[inline]
     pub(super) fn has_companions(&self) -> bool {
         self.companions.load(Ordering::Acquire) != 0
+    }
+
+    /// The set itself is waited for, by poll or in another set. The kernel answers that, and knows of no ring: so the
+    /// members stay on TCP, or go back.
+    pub(super) fn expose(&self) {
+        self.exposed.store(1, Ordering::Release);
+        let members: Vec<(i32, Member)> = {
+            let held = self.hold();
+            let numbered = held.inner.members.iter().enumerate();
+            numbered.filter(|(_, member)| member.used).map(|(fd, member)| (fd as i32, *member)).collect()
+        };
+        for (fd, member) in members {
+            if let Some(stream) = Stream::at(member.index).filter(|s| s.generation == member.generation) {
+                let _ = process::leave(&stream.with(fd), Reason::KernelCall);
+            }
+        }
     }
 
     /// In a forked child: connections that the parent's companion serves come to TCP, where both can wait for them.
@@ -219,6 +241,10 @@ pub(crate) fn control(
 ) -> Result<(), Errno> {
     let tracked = family::get().and_then(|family| Some((family, table::find(family, fd)?)));
     let Some((family, index)) = tracked else {
+        // A set within a set.
+        if op == ADD {
+            expose(fd);
+        }
         return kernel(event);
     };
     if table::in_vfork_child() {
@@ -253,7 +279,7 @@ impl Set {
         let record = family.record(index);
         let number = fd as usize;
         let events = event.events;
-        if events & EXCLUSIVE != 0 {
+        if events & EXCLUSIVE != 0 || self.exposed.load(Ordering::Acquire) != 0 {
             record.change_attach(Attach::No, Attach::Never);
         }
         {
@@ -350,6 +376,15 @@ impl Set {
                 self.nudge();
             }
         }
+    }
+}
+
+/// Somebody waits for the descriptor other than by `epoll_wait`; see [`Set::expose`] if it is a set.
+pub(crate) fn expose(fd: i32) {
+    if let Some(set) = find(fd)
+        && set.exposed.load(Ordering::Acquire) == 0
+    {
+        set.expose();
     }
 }
 
