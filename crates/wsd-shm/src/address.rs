@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use wsd_os::net::{AddressMonitor, interface_addresses};
-use wsd_spi::ffi::AF_INET6;
+use wsd_spi::ffi::{AF_INET, AF_INET6};
 use wsd_spi::{SockAddr, WsaError};
 
 use crate::descriptors::Tracked;
@@ -52,9 +52,11 @@ impl Name {
     }
 }
 
-/// The address as a socket of that family sees it: a listener at the IPv6 wildcard sees IPv4 peers as mapped ones.
+/// The address as a socket of that family sees it: a listener at the IPv6 wildcard sees IPv4 peers as mapped ones, and
+/// an IPv4 listener the other way round.
 pub(crate) fn in_family(address: SockAddr, family: i32) -> SockAddr {
     match address.socket_addr() {
+        SocketAddr::V6(v6) if family == AF_INET => SocketAddr::new(v6.ip().to_canonical(), v6.port()).into(),
         SocketAddr::V4(v4) if family == AF_INET6 => {
             SocketAddr::V6(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0)).into()
         }
@@ -66,7 +68,8 @@ pub(crate) fn in_family(address: SockAddr, family: i32) -> SockAddr {
 #[derive(Debug, Default)]
 pub(crate) struct OwnAddresses {
     monitor: Option<Tracked<AddressMonitor>>,
-    known: Vec<IpAddr>,
+    /// Without ports; link-local ones with their interface.
+    known: Vec<SockAddr>,
 }
 
 impl OwnAddresses {
@@ -77,13 +80,13 @@ impl OwnAddresses {
             return Ok(true);
         }
         self.refresh()?;
-        Ok(self.known.contains(&ip))
+        Ok(self.known.iter().any(|known| known.socket_addr().ip() == ip))
     }
 
     /// All addresses of the interfaces (SP-103), without ports.
     pub(crate) fn list(&mut self) -> Result<Vec<SockAddr>, WsaError> {
         self.refresh()?;
-        Ok(self.known.iter().map(|ip| SocketAddr::new(*ip, 0).into()).collect())
+        Ok(self.known.clone())
     }
 
     fn refresh(&mut self) -> Result<(), WsaError> {
@@ -100,8 +103,14 @@ impl OwnAddresses {
             let all = interface_addresses().map_err(|_| WsaError::WSAENETDOWN)?;
             self.known.clear();
             for entry in all {
-                if !self.known.contains(&entry.address) {
-                    self.known.push(entry.address);
+                let mut address = SocketAddr::new(entry.address, 0);
+                if let SocketAddr::V6(v6) = &mut address
+                    && v6.ip().is_unicast_link_local()
+                {
+                    v6.set_scope_id(entry.interface);
+                }
+                if !self.known.contains(&address.into()) {
+                    self.known.push(address.into());
                 }
             }
         }
@@ -139,7 +148,9 @@ mod tests {
         assert_ne!(Name::of(&address("[fe80::1%2]:80")), Name::of(&address("[fe80::1%3]:80")));
         assert_eq!(Name::of(&address("[2001:db8::1%2]:80")), Name::of(&address("[2001:db8::1%3]:80")));
         assert!(name(Name::of(&address("[fe80::1%2]:80"))).ends_with("-50-2"));
-        assert_eq!(in_family(address("10.1.2.3:80"), AF_INET6), address("[::ffff:10.1.2.3]:80"));
+        let (plain, mapped) = (address("10.1.2.3:80"), address("[::ffff:10.1.2.3]:80"));
+        assert_eq!((in_family(plain, AF_INET6), in_family(mapped, AF_INET)), (mapped, plain));
+        assert_eq!((in_family(plain, AF_INET), in_family(mapped, AF_INET6)), (plain, mapped));
     }
 
     /// SP-045: own addresses and the wildcard, nothing else.

@@ -15,7 +15,7 @@ use crate::state::{Core, Token};
 use crate::wire::{Kind, Packet};
 
 /// How long another process may take to answer.
-const LIMIT_NS: u64 = 20_000_000_000;
+const LIMIT_NS: u64 = if cfg!(test) { 200_000_000 } else { 20_000_000_000 };
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -108,5 +108,39 @@ impl Core {
         }
         self.forget_answered();
         self.arm_timer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsd_os::link::Listener;
+    use wsd_spi::ffi::AF_INET;
+    use wsd_spi::{MemoryAccess, WsaError};
+
+    use crate::support::{armed_sides, connect, memory, result, wait_event};
+
+    /// SP-067: no answer says nothing about TCP.
+    #[test]
+    fn connect_without_answer_ends() {
+        let [side] = armed_sides();
+        let _silent = Listener::bind(b"wsd-shm-4-7f000001-dac1", 1).expect("a listener");
+        let sockets = [1, 2].map(|event| side.connecting("127.0.0.1:56002", "127.0.0.1:56001", event));
+        for (event, socket) in [1, 2].into_iter().zip(&sockets) {
+            wait_event(&[&side], &side, event);
+            let events = socket.enum_network_events(None).expect("a record");
+            assert_eq!(events.connect, Some(Err(WsaError::WSAETIMEDOUT)));
+        }
+    }
+
+    /// SP-156: a socket that nobody claims.
+    #[test]
+    fn handover_without_claimant_ends() {
+        let [old, peer] = armed_sides();
+        let (mine, theirs) = connect(&old, &peer, "127.0.0.1:56011");
+        let inbox = memory(&[0; 8]);
+        let _inbox = theirs.register_memory(&inbox, MemoryAccess::Write).expect("registers");
+        let mut receive = theirs.recv(std::slice::from_ref(&inbox)).expect("a receive");
+        mine.duplicate(std::process::id(), AF_INET).expect("a value");
+        assert_eq!(result(&[&old, &peer], &mut receive).map(drop), Err(WsaError::WSAECONNRESET));
     }
 }

@@ -267,7 +267,10 @@ impl SanProvider for Shm {
     }
 
     fn memory_registration_cache_callback(&self, address: usize, length: usize) -> Result<(), WsaError> {
-        match self.engine()?.ranges().drop_overlapping(address, length) {
+        // SAFETY: as in `engine`; but nothing may be allocated here, and a child of fork has registered nothing yet.
+        let engine = unsafe { &*self.engine.load(Ordering::Acquire) };
+        let dropped = if engine.is_ours() { engine.ranges().drop_overlapping(address, length) } else { 0 };
+        match dropped {
             0 => Err(WsaError::WSAEINVAL),
             _ => Ok(()),
         }

@@ -123,6 +123,7 @@ impl Core {
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (end, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .map(|(one, other)| (move_high(one.into()), OwnedFd::from(other)))
             .map_err(|_| WsaError::WSAEMFILE)?;
         let socket = self.sockets.get_mut(&id).ok_or(WsaError::WSAENOTSOCK)?;
         let mut early = std::mem::take(&mut socket.flow);
@@ -131,12 +132,12 @@ impl Core {
             self.actions.complete(posted.overlapped, Ok(()), 0);
         }
         socket.memory.conceal_all();
-        self.say_with(wire.link, Packet::new(Kind::Move, wire.remote, 0, 0), Some(other.into()));
+        self.say_with(wire.link, Packet::new(Kind::Move, wire.remote, 0, 0), Some(other));
         Ok(Goods::Connection {
             link: wire.link,
             socket: id,
             remote: wire.remote,
-            end: move_high(end.into()),
+            end,
             early: Box::new(early),
             parted: false,
         })

@@ -290,3 +290,46 @@ fn deaf_peer() {
     });
     honest.goes_on();
 }
+
+/// Packets at random, with headers that are nearly right, by many links.
+#[test]
+fn random_packets() {
+    let [server, client] = armed_sides();
+    let honest = Honest::new(&server, &client, "127.0.0.1:50061");
+    let mut random = 1u64;
+    let mut next = move |limit: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % limit
+    };
+    for _ in 0..300 {
+        let (socket, link, number) = hostile(&server, 50062);
+        let inbox = memory(&[0; 100]);
+        let _inbox = socket.register_memory(&inbox, MemoryAccess::ReadWrite).expect("registers");
+        let exposed = socket.register_rdma_memory(&inbox, MemoryAccess::ReadWrite).expect("exposes");
+        for _ in 0..8 {
+            // One way or another it is posted, or the connection is over.
+            drop(socket.recv(from_ref(&inbox)));
+            drop(socket.send(from_ref(&inbox)));
+            drop(socket.allocate(5000));
+        }
+        for _ in 0..40 {
+            let mut words: Vec<u64> = (0..next(6)).map(|_| next(5)).collect();
+            if next(2) == 0 {
+                words = exposed
+                    .descriptor()
+                    .chunks(8)
+                    .map(|word| u64::from_ne_bytes(word.try_into().expect("8")))
+                    .collect();
+            }
+            let body: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            let body = &body[..body.len().saturating_sub(next(3) as usize)];
+            let to = if next(4) == 0 { next(20) as u32 } else { number };
+            let bad = packet(2 + next(19) as u8, to, next(10) as u32, next(200) as u32, body);
+            if link.send(&bad, &[]).is_err() {
+                break;
+            }
+            server.step();
+        }
+    }
+    honest.goes_on();
+}

@@ -120,10 +120,9 @@ fn everything_at_once() {
         }
         std::thread::sleep(Duration::from_millis(50));
         let rounds = &rounds;
-        let mut seed = 0;
         // Each engine talks to the other and to itself.
-        for (side, port) in [(&one, 55001), (&one, 55002), (&two, 55001), (&two, 55002)] {
-            seed += 1;
+        let clients = [(1, &one, 55001), (2, &one, 55002), (3, &two, 55001), (4, &two, 55002)];
+        for (seed, side, port) in clients {
             scope.spawn(move || client(side, port, seed, rounds, until));
         }
     });

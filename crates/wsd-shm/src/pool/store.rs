@@ -77,10 +77,13 @@ impl Store {
         if let Some((chunk, slot)) = self.free.get_mut(&class).and_then(Vec::pop) {
             return self.taken(chunk, slot, None).ok_or(Errno::INVAL);
         }
-        let count = slots(class);
-        let bytes = usize::try_from(class * u64::from(count)).map_err(|_| Errno::NOMEM)?;
-        let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
-        let mut region = SharedRegion::create(c"wsd-shm", bytes, options)?;
+        let make = |count: u32| {
+            let bytes = usize::try_from(class * u64::from(count)).map_err(|_| Errno::NOMEM)?;
+            let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
+            SharedRegion::create(c"wsd-shm", bytes, options).map(|region| (count, region))
+        };
+        // A limit of the program's (RLIMIT_AS, RLIMIT_FSIZE) may allow one slot where it does not allow many.
+        let (count, mut region) = make(slots(class)).or_else(|_| make(1))?;
         // Once sent, nobody needs the descriptor any more.
         let memory = region.take_fd().ok_or(Errno::BADF)?;
         let region = Arc::new(region);
