@@ -13,8 +13,8 @@ use wsd_spi::provider::{
     Submission, UpCalls,
 };
 use wsd_spi::{
-    Event, EventMask, ExtensionFunction, MemoryAccess, NetworkEvents, RegistrationHandle, SanSocket, SockAddr,
-    SwitchSocket, WsaError,
+    Event, EventMask, ExtensionFunction, MemoryAccess, NetworkEvents, RegistrationHandle, SanSocket,
+    SockAddr, SwitchSocket, WsaError,
 };
 
 use crate::faults::Faults;
@@ -275,11 +275,21 @@ impl SanProvider for Faulty {
         self.find(s)?.conceal(descriptor)
     }
 
-    fn rdma_write(&self, s: SanSocket, remote: RemoteBuffer<'_>, submission: Submission<'_>) -> Result<(), WsaError> {
+    fn rdma_write(
+        &self,
+        s: SanSocket,
+        remote: RemoteBuffer<'_>,
+        submission: Submission<'_>,
+    ) -> Result<(), WsaError> {
         self.rdma(s, remote, submission, true)
     }
 
-    fn rdma_read(&self, s: SanSocket, remote: RemoteBuffer<'_>, submission: Submission<'_>) -> Result<(), WsaError> {
+    fn rdma_read(
+        &self,
+        s: SanSocket,
+        remote: RemoteBuffer<'_>,
+        submission: Submission<'_>,
+    ) -> Result<(), WsaError> {
         self.rdma(s, remote, submission, false)
     }
 

@@ -29,7 +29,12 @@ fn written_before_close_is_read() {
         let scene = json!({ "scene": "burst", "total": 2_000_000, "largest": 300_000, "sleep": 2.5 });
         let pair = play(faults, &scene);
         let (client, server) = (pair.client.told(), pair.server.told());
-        assert_eq!((&server["received"], &server["error"]), (&client["sent"], &Value::Null), "{}", pair.traces());
+        assert_eq!(
+            (&server["received"], &server["error"]),
+            (&client["sent"], &Value::Null),
+            "{}",
+            pair.traces()
+        );
     }
 }
 

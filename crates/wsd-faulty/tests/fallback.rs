@@ -48,7 +48,9 @@ fn send() {
             let faults = format!("{faults},fail-send-after={count}");
             let mut pair = Pair::start_with(&faults, &faults);
             let told = ["CompanionLost", "NegotiationFailed", "NoProof", "PeerWithoutCompanion"];
-            pair.await_listed(|end| end["path"] == "tcp" && told.iter().any(|reason| end["reason"] == *reason));
+            pair.await_listed(|end| {
+                end["path"] == "tcp" && told.iter().any(|reason| end["reason"] == *reason)
+            });
             pair.play(&json!({ "scene": "both", "total": 2_000_000, "largest": 300_000 }));
             pair.compare();
         }

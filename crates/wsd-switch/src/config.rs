@@ -50,7 +50,9 @@ pub enum ConfigError {
         message: String,
     },
     /// No provider of that name.
-    #[error("unknown provider `{0}`: name one of the configuration's `providers`, `shm`, `tcp`, or a library's path")]
+    #[error(
+        "unknown provider `{0}`: name one of the configuration's `providers`, `shm`, `tcp`, or a library's path"
+    )]
     UnknownProvider(String),
 }
 

@@ -278,11 +278,7 @@ pub fn take_error(socket: Socket) -> Option<Errno> {
 }
 
 /// `poll(2)`, `ppoll(2)`; `select` is turned into this by the front end. `timeout` `None` waits without limit.
-pub fn poll(
-    fds: &mut [PollFd],
-    timeout: Option<Duration>,
-    mask: Option<&SignalMask>,
-) -> Outcome<usize> {
+pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>, mask: Option<&SignalMask>) -> Outcome<usize> {
     sets::poll(fds, timeout, mask)
 }
 

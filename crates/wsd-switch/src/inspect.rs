@@ -8,10 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use wsd_os::process;
 
-use crate::family::layout::{
-    Common, DESCRIPTORS, Header, MAGIC, Member, PROVIDER_NAME, Process, RECORDS, RecvSide, Record, SLOTS, SendSide,
-};
 use crate::family::Life;
+use crate::family::layout::{
+    Common, DESCRIPTORS, Header, MAGIC, Member, PROVIDER_NAME, Process, RECORDS, Record, RecvSide, SLOTS,
+    SendSide,
+};
 use crate::reason::Reason;
 use crate::stream::gate::{self, State};
 
@@ -152,9 +153,11 @@ impl Snapshot {
         };
         let on_san = |state: State| matches!(state, State::San | State::Dead);
         let number = u32_at(&self.0, offset_of!(Record, provider));
-        let path = (on_san(state(send)) || on_san(state(recv)))
-            .then(|| region.provider(number).unwrap_or_else(|| "san".to_owned()))
-            .unwrap_or_else(|| "tcp".to_owned());
+        let path = if on_san(state(send)) || on_san(state(recv)) {
+            region.provider(number).unwrap_or_else(|| "san".to_owned())
+        } else {
+            "tcp".to_owned()
+        };
         let both = state(send) == State::San && state(recv) == State::San;
         let reason = Reason::from_number(u32_at(&self.0, offset_of!(Record, reason)));
         let reason = if both { None } else { Some(reason.unwrap_or(Reason::AwaitingConsent)) };
@@ -205,8 +208,9 @@ fn socket_line(line: &str) -> Option<(u64, (SocketAddr, SocketAddr))> {
 
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
-    let words: Vec<u32> =
-        (0..ip.len() / 8).map(|n| u32::from_str_radix(&ip[n * 8..n * 8 + 8], 16).ok()).collect::<Option<_>>()?;
+    let words: Vec<u32> = (0..ip.len() / 8)
+        .map(|n| u32::from_str_radix(&ip[n * 8..n * 8 + 8], 16).ok())
+        .collect::<Option<_>>()?;
     let octets: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let ip = match octets.len() {
         4 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(octets).ok()?)),

@@ -127,7 +127,9 @@ pub(crate) fn before_exec() {
     let me = family.me();
     let highest = me.descriptors.load(Ordering::Acquire) as usize;
     for (fd, entry) in me.table.iter().enumerate().take(highest) {
-        let (Some(index), Ok(fd)) = (entry.load(Ordering::Acquire).checked_sub(1), i32::try_from(fd)) else { continue };
+        let (Some(index), Ok(fd)) = (entry.load(Ordering::Acquire).checked_sub(1), i32::try_from(fd)) else {
+            continue;
+        };
         if !wsd_os::fd::is_close_on_exec(wsd_os::fd::borrow(fd))
             && let Some(stream) = Stream::at(index)
             && stream.record.life() != Life::Listening

@@ -9,9 +9,9 @@ use wsd_os::atomic::Ordering;
 use wsd_os::fd::{BorrowedFd, borrow};
 use wsd_spi::ExtensionFunction;
 use wsd_spi::client::{Provider, San, SocketArguments, Tracer};
+use wsd_spi::ffi::AF_INET;
 use wsd_spi::ffi::WSAPROTOCOL_INFOW;
 use wsd_spi::provider::Entry;
-use wsd_spi::ffi::AF_INET;
 
 use crate::config::{Config, ProviderEntry};
 use crate::trace::{self, ProviderTracer};
@@ -161,7 +161,9 @@ fn built_in() -> HashMap<&'static str, Entry> {
 
 /// The whole of 127.0.0.0/8 is local when any of it is.
 fn serves(started: &Started, address: IpAddr) -> bool {
-    started.addresses.iter().any(|own| *own == address || (own.is_loopback() && address.is_loopback() && own.is_ipv4() == address.is_ipv4()))
+    started.addresses.iter().any(|own| {
+        *own == address || (own.is_loopback() && address.is_loopback() && own.is_ipv4() == address.is_ipv4())
+    })
 }
 
 fn start(
@@ -177,8 +179,8 @@ fn start(
             Provider::builtin(&entry.name, *known)
         }
     };
-    let tracer = trace::enabled()
-        .then(|| Arc::new(ProviderTracer { name: entry.name.clone() }) as Arc<dyn Tracer>);
+    let tracer =
+        trace::enabled().then(|| Arc::new(ProviderTracer { name: entry.name.clone() }) as Arc<dyn Tracer>);
     let info = WSAPROTOCOL_INFOW::tcp_ip(AF_INET);
     let san = provider.startup(VERSION, &info, upcalls, tracer).map_err(|error| error.to_string())?;
     let addresses = addresses(&san).map_err(|error| format!("its addresses cannot be asked for: {error}"))?;

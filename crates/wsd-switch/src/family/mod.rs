@@ -101,7 +101,6 @@ impl Family {
     pub(crate) fn record(&self, index: u32) -> &'static Record {
         &self.records[index as usize]
     }
-
 }
 
 /// The family, once [`start`] has made it.

@@ -90,9 +90,7 @@ impl Record {
     }
 
     pub(crate) fn change_attach(&self, from: Attach, to: Attach) -> bool {
-        self.attach
-            .compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.attach.compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     pub(crate) fn set_reason(&self, reason: Option<Reason>) {

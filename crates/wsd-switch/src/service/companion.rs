@@ -5,8 +5,8 @@ use wsd_session::{Parameters, Session};
 
 use super::links::Token;
 use super::port::Port;
-use super::pump::Pump;
 use super::proof::Names;
+use super::pump::Pump;
 
 /// How far a companion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,7 +96,8 @@ impl Service {
             if side.common.gate().state() == State::Agreed
                 && let Some(start) = ring.started_at()
             {
-                crate::stream::recv::enter_ring(stream, ring, start).map_err(|_| fail(Reason::CompanionLost))?;
+                crate::stream::recv::enter_ring(stream, ring, start)
+                    .map_err(|_| fail(Reason::CompanionLost))?;
             }
             (side.common.gate().state() == State::San).then(|| {
                 let at = ring.freeze(&side.ring);
@@ -192,7 +193,8 @@ impl Service {
             }
         }
         if side.common.flagged(SHUT) {
-            let _ = on_descriptor(self.family, stream, |own| tcp::shutdown(own.borrow(), tcp::Shutdown::Write));
+            let _ =
+                on_descriptor(self.family, stream, |own| tcp::shutdown(own.borrow(), tcp::Shutdown::Write));
         }
         side.common.gate().force(State::Tcp);
         side.common.announce_change();
@@ -214,7 +216,9 @@ impl Service {
     /// The sender will not use our consent, or everything from H on is in TCP.
     pub(super) fn receive_is_on_tcp(&mut self, stream: &Stream) -> Step {
         let side = &stream.record.recv.common;
-        if let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut()) {
+        if let Some(pump) =
+            self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut())
+        {
             pump.demoted();
         }
         if side.gate().force_from(State::Agreed, State::Tcp) {
@@ -228,4 +232,3 @@ impl Service {
 fn current_reason(stream: &Stream) -> Reason {
     Reason::from_number(stream.record.reason.load(Ordering::Relaxed)).unwrap_or(Reason::KernelCall)
 }
-

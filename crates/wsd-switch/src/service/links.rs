@@ -1,6 +1,7 @@
 //! Links between the switches of two processes of one host (session protocol, section 3).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rustix::io::Errno;
 use wsd_os::clock;
@@ -140,12 +141,14 @@ impl Links {
     }
 
     fn peer(&mut self, token: Token) -> Result<&mut Peer, Errno> {
-        if !self.peers.contains_key(&token) {
-            let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
-            let page = SharedRegion::create(c"wsdirect-pair", PAGE_BYTES, options)?;
-            self.peers.insert(token, Peer { page, _outgoing: None, pair: None, links: 0 });
+        match self.peers.entry(token) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
+                let page = SharedRegion::create(c"wsdirect-pair", PAGE_BYTES, options)?;
+                Ok(new.insert(Peer { page, _outgoing: None, pair: None, links: 0 }))
+            }
         }
-        self.peers.get_mut(&token).ok_or(Errno::NOMEM)
     }
 
     fn greet(&mut self, id: u64, token: Token) -> Result<(), Errno> {
@@ -176,7 +179,13 @@ impl Links {
         }
     }
 
-    fn handle(&mut self, id: u64, bytes: &[u8], fd: Option<OwnedFd>, arrivals: &mut Vec<Arrival>) -> Option<()> {
+    fn handle(
+        &mut self,
+        id: u64,
+        bytes: &[u8],
+        fd: Option<OwnedFd>,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Option<()> {
         let kind = u32::from_le_bytes(*bytes.first_chunk()?);
         if kind == HELLO {
             return self.hello(id, bytes, fd?, arrivals);
@@ -201,7 +210,12 @@ impl Links {
         let token: Token = *bytes.get(8..24)?.first_chunk()?;
         let expected: Token = *bytes.get(24..40)?.first_chunk()?;
         let open = self.open.get(&id)?;
-        if version != VERSION || bytes.len() != 40 || expected != self.own || open.greeted || token == self.own {
+        if version != VERSION
+            || bytes.len() != 40
+            || expected != self.own
+            || open.greeted
+            || token == self.own
+        {
             return None;
         }
         if open.token.is_some_and(|known| known != token) {

@@ -10,8 +10,8 @@ use wsd_os::memory::SharedRegion;
 use wsd_os::ring::Ring;
 use wsd_session::message::{DEFAULT_BUFFER_LENGTH, DEFAULT_RECEIVES};
 use wsd_spi::client::{
-    Buffer, ForeverMemory, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments,
-    StableMemory,
+    Buffer, ForeverMemory, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket,
+    SocketArguments, StableMemory,
 };
 use wsd_spi::ffi::{AF_INET, AF_INET6, SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
 use wsd_spi::{Condition, EventMask, ExtensionFunction, MemoryAccess, SockAddr, WsaError};
@@ -59,8 +59,12 @@ impl PortFailure {
 
     /// Whether the peer's companion may simply not be there yet.
     pub(super) fn may_pass(&self) -> bool {
-        let absent =
-            [WsaError::WSAETIMEDOUT, WsaError::WSAECONNREFUSED, WsaError::WSAECONNRESET, WsaError::WSAEHOSTUNREACH];
+        let absent = [
+            WsaError::WSAETIMEDOUT,
+            WsaError::WSAECONNREFUSED,
+            WsaError::WSAECONNRESET,
+            WsaError::WSAEHOSTUNREACH,
+        ];
         self.meeting && absent.contains(&self.error)
     }
 }
@@ -215,13 +219,7 @@ impl Port {
         let (receive, send) = (region(RECEIVES).map_err(broken)?, region(SENDS).map_err(broken)?);
         let receive_registration = socket.register_memory(&receive, MemoryAccess::Write).map_err(broken)?;
         let send_registration = socket.register_memory(&send, MemoryAccess::Read).map_err(broken)?;
-        let messages = Messages {
-            receive,
-            send,
-            taken: 0,
-            receive_registration,
-            send_registration,
-        };
+        let messages = Messages { receive, send, taken: 0, receive_registration, send_registration };
         for slot in 0..RECEIVES {
             post(socket, &messages, self.number, slot as u8).map_err(broken)?;
         }
@@ -234,7 +232,8 @@ impl Port {
         let option = |name| self.socket.as_ref().and_then(|socket| socket.get_option_u32(name).ok());
         let descriptor =
             self.socket.as_ref().and_then(|socket| socket.rdma_descriptor_length().ok()).unwrap_or(0);
-        let allocation = self.own_ring.as_ref().and_then(|ring| ring.descriptor().map(<[u8]>::len)).unwrap_or(0);
+        let allocation =
+            self.own_ring.as_ref().and_then(|ring| ring.descriptor().map(<[u8]>::len)).unwrap_or(0);
         Limits {
             rdma_read: self.rdma_read,
             maps: self.maps && allocation != 0,

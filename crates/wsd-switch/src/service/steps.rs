@@ -140,7 +140,8 @@ impl Service {
             Role::Connector => Port::listen(&self.providers, provider, stream.index, names),
             _ => Port::connect(&self.providers, provider, stream.index, names),
         };
-        let key = wsd_os::random::bytes::<8>().map(u64::from_le_bytes).map_err(|_| fail(Reason::ProviderFailed))?;
+        let key =
+            wsd_os::random::bytes::<8>().map(u64::from_le_bytes).map_err(|_| fail(Reason::ProviderFailed))?;
         Ok(Companion {
             generation: stream.generation,
             stage: Stage::Meeting,
@@ -191,7 +192,9 @@ impl Service {
 
     /// The peer's companion says nothing any more: either its program has closed, or it went back to TCP.
     fn after_bye(&mut self, stream: &Stream) {
-        let Some(companion) = self.companions.get_mut(&stream.index).filter(|c| c.peer_said_bye) else { return };
+        let Some(companion) = self.companions.get_mut(&stream.index).filter(|c| c.peer_said_bye) else {
+            return;
+        };
         let commons = [&stream.record.send.common, &stream.record.recv.common];
         if commons.iter().any(|common| common.gate().state() != State::Tcp) {
             companion.stage = Stage::Lost;
@@ -259,7 +262,9 @@ impl Service {
     pub(super) fn receive(&mut self, stream: &Stream) -> Step {
         for _ in 0..64 {
             let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
-            let (Some(session), port) = (companion.session.as_mut(), &mut companion.port) else { return Ok(()) };
+            let (Some(session), port) = (companion.session.as_mut(), &mut companion.port) else {
+                return Ok(());
+            };
             catch_up(session, stream);
             let mut buffer = [0u8; 4096];
             let Some(length) = port.receive(&mut buffer) else { return Ok(()) };
@@ -325,7 +330,8 @@ impl Service {
         let own = self.links.own;
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         let agreement = companion.session.as_ref().and_then(Session::agreement);
-        let peer = agreement.map(|agreement| agreement.peer.clone()).ok_or(fail(Reason::NegotiationFailed))?;
+        let peer =
+            agreement.map(|agreement| agreement.peer.clone()).ok_or(fail(Reason::NegotiationFailed))?;
         let mirrored = companion.names.mirrored();
         let same_names = peer.local == mapped(mirrored.local) && peer.peer == mapped(mirrored.peer);
         if !same_names {
@@ -363,7 +369,8 @@ impl Service {
             return Ok(());
         };
         if let Some(fd) = companion.proof.early.take() {
-            let right = on_descriptor(self.family, stream, |own| proof::is_other_end(own.borrow(), fd.as_fd()));
+            let right =
+                on_descriptor(self.family, stream, |own| proof::is_other_end(own.borrow(), fd.as_fd()));
             proof::close_foreign(fd);
             if right != Some(true) {
                 let _ = self.links.no_proof(&token, key);
@@ -403,8 +410,12 @@ impl Service {
         let index = self.keys.get(&key).copied();
         let companion = index.and_then(|index| self.companions.get_mut(&index));
         match (index, companion) {
-            (Some(index), Some(companion)) if companion.stage == Stage::Talking && !companion.proof.verified => {
-                if companion.peer_token().is_none_or(|known| known == token) && companion.proof.early.is_none() {
+            (Some(index), Some(companion))
+                if companion.stage == Stage::Talking && !companion.proof.verified =>
+            {
+                if companion.peer_token().is_none_or(|known| known == token)
+                    && companion.proof.early.is_none()
+                {
                     companion.proof.early = Some(fd);
                     return self.look(index);
                 }
@@ -565,7 +576,8 @@ impl Service {
         companion.stage = Stage::Lost;
         let Ok(channel) = stream.channel() else { return Ok(()) };
         let (record, recv, send) = (stream.record, channel.recv.load(), channel.send.load());
-        let ended = recv.is_some_and(|ring| ring.writer_control().fin.is_some() || ring.writer_control().reset);
+        let ended =
+            recv.is_some_and(|ring| ring.writer_control().fin.is_some() || ring.writer_control().reset);
         let closed = send.is_some_and(|ring| ring.reader_control().closed);
         if ended && closed {
             // An orderly end: everything that matters is in the rings.
@@ -762,4 +774,3 @@ fn mapped(address: std::net::SocketAddr) -> std::net::SocketAddrV6 {
         std::net::SocketAddr::V6(v6) => std::net::SocketAddrV6::new(*v6.ip(), v6.port(), 0, 0),
     }
 }
-

@@ -102,7 +102,12 @@ impl Service {
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, data: u64) -> Result<(), Errno> {
-        poll::epoll_ctl(self.epoll.as_fd(), EpollOperation::Add, fd.as_raw_fd(), EpollEvent { events: IN, u64: data })
+        poll::epoll_ctl(
+            self.epoll.as_fd(),
+            EpollOperation::Add,
+            fd.as_raw_fd(),
+            EpollEvent { events: IN, u64: data },
+        )
     }
 
     /// Reports when the peer's kernel ends a promoted connection's TCP socket. The table lock is held.
@@ -205,8 +210,12 @@ impl Service {
 
     fn each_of_peer(&mut self, token: super::links::Token, mut act: impl FnMut(&mut Self, u32)) {
         let of_peer = |companion: &Companion| companion.peer_token() == Some(token);
-        let indexes: Vec<u32> =
-            self.companions.iter().filter(|(_, companion)| of_peer(companion)).map(|(index, _)| *index).collect();
+        let indexes: Vec<u32> = self
+            .companions
+            .iter()
+            .filter(|(_, companion)| of_peer(companion))
+            .map(|(index, _)| *index)
+            .collect();
         for index in indexes {
             act(self, index);
         }

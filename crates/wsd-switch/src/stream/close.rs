@@ -66,8 +66,11 @@ fn has_unread(stream: &Stream, channel: &Channel) -> bool {
     match side.common.gate().state() {
         State::San => side.ring.begun() && ring.readable(&side.ring).unwrap_or(0) != 0,
         // Begun by the peer but never looked at: whatever is in it was not read.
-        State::Agreed => start.is_some() && ring.accept_begin(&side.ring, start.unwrap_or(0)).is_ok()
-            && ring.readable(&side.ring).unwrap_or(0) != 0,
+        State::Agreed => {
+            start.is_some()
+                && ring.accept_begin(&side.ring, start.unwrap_or(0)).is_ok()
+                && ring.readable(&side.ring).unwrap_or(0) != 0
+        }
         _ => false,
     }
 }
@@ -183,4 +186,3 @@ pub(crate) fn peer_had_read_all(stream: &Stream, channel: &Channel) -> bool {
     let _ = ring.writable(&side.ring);
     side.ring.known_head() == side.ring.tail()
 }
-

@@ -52,7 +52,11 @@ pub(crate) fn switch_send(stream: &Stream) -> Switched {
     if common.flagged(SHUT | URGENT) {
         common.gate().force(State::Tcp);
         common.unflag(SWITCH_WANTED);
-        stream.record.set_reason(Some(if common.flagged(SHUT) { Reason::ShutDown } else { Reason::UrgentData }));
+        stream.record.set_reason(Some(if common.flagged(SHUT) {
+            Reason::ShutDown
+        } else {
+            Reason::UrgentData
+        }));
         return Switched::Never;
     }
     let written = common.kernel_bytes.load(Ordering::Acquire);

@@ -1,6 +1,5 @@
 //! What poll, select and epoll may say of a connection whose directions are not (or not only) on kernel TCP.
 
-
 use super::gate::State;
 use super::recv::enter_ring;
 use super::state::Stream;

@@ -34,7 +34,8 @@ pub(crate) fn recv(
                 common.flag(URGENT);
             }
             let result = kernel(0);
-            let taken = if call_flags & (flags::PEEK | flags::OOB) != 0 { 0 } else { *result.as_ref().unwrap_or(&0) };
+            let taken =
+                if call_flags & (flags::PEEK | flags::OOB) != 0 { 0 } else { *result.as_ref().unwrap_or(&0) };
             stream.received_by_kernel(taken);
             result
         }
@@ -132,7 +133,12 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
         if ring.has_data_hint(&stream.record.recv.ring) {
             common.pass_on();
         }
-        wake(ring.take_space_wait_lazy(&stream.record.recv.ring), ring.space_wait_word(), channel, stream.index);
+        wake(
+            ring.take_space_wait_lazy(&stream.record.recv.ring),
+            ring.space_wait_word(),
+            channel,
+            stream.index,
+        );
     }
     step
 }
@@ -178,7 +184,10 @@ fn ring_or_rest(
             }
         }
     }
-    let rest = side.common.promoted_at.load(Ordering::Relaxed)
+    let rest = side
+        .common
+        .promoted_at
+        .load(Ordering::Relaxed)
         .saturating_sub(side.common.kernel_bytes.load(Ordering::Relaxed));
     if rest != 0 {
         return kernel_bytes(stream, data, done, call_flags, Some(rest));
@@ -314,7 +323,8 @@ fn after_death(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_f
         // Never promoted: the stream simply goes on by TCP.
         return kernel_bytes(stream, data, done, call_flags, None);
     }
-    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(&mut probe)], tcp::Flags::PEEK).map(|got| got.len) {
+    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(&mut probe)], tcp::Flags::PEEK).map(|got| got.len)
+    {
         Ok(0) => Step::End(Ok(0)),
         // A byte behind the ring's end cannot belong to the stream.
         Ok(_) => Step::End(reset_once(stream)),
@@ -344,7 +354,9 @@ fn kernel_bytes(
         return Step::End(Ok(0));
     };
     let kept = call_flags & (flags::PEEK | flags::TRUNC);
-    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(piece)], tcp::Flags(kept as i32)).map(|got| got.len) {
+    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(piece)], tcp::Flags(kept as i32))
+        .map(|got| got.len)
+    {
         Ok(n) if n != 0 => {
             if call_flags & flags::PEEK == 0 {
                 stream.record.recv.common.kernel_bytes.fetch_add(n as u64, Ordering::Relaxed);

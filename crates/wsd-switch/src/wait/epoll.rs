@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
+use wsd_os::clock;
 use wsd_os::poll::epoll_pwait;
 use wsd_os::signal::Mask;
-use wsd_os::clock;
 
 use super::{Timeout, bells, notice, pair, spin};
 use crate::front::{EpollEvent, Outcome, SignalMask};
 
-pub(crate) use registry::{after_fork, before_fork, closing, control, duplicated, expose, gone, highest, in_child, news, start};
+pub(crate) use registry::{
+    after_fork, before_fork, closing, control, duplicated, expose, gone, highest, in_child, news, start,
+};
 
 use registry::Set;
 

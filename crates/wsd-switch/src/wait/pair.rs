@@ -183,13 +183,16 @@ pub(crate) fn take(lane: u32, mut news: impl FnMut(u32)) {
         if pair.alive.load(Ordering::Acquire) != ALIVE {
             continue;
         }
-        let Some(lane) = pair.incoming.load().and_then(|page| page.lanes.get(lane as usize)) else { continue };
+        let Some(lane) = pair.incoming.load().and_then(|page| page.lanes.get(lane as usize)) else {
+            continue;
+        };
         if lane.summary.load(Ordering::SeqCst) == 0 {
             continue;
         }
         for word in bits_of(lane.summary.swap(0, Ordering::SeqCst)) {
             for bit in bits_of(lane.bits[word].swap(0, Ordering::SeqCst)) {
-                if let Some(index) = pair.connections[word * 64 + bit].load(Ordering::Acquire).checked_sub(1) {
+                if let Some(index) = pair.connections[word * 64 + bit].load(Ordering::Acquire).checked_sub(1)
+                {
                     news(index);
                 }
             }

@@ -12,8 +12,8 @@ use wsd_os::signal::Mask;
 use super::wake::lane_bit;
 use super::{Timeout, bells, epoll, notice, pair, spin};
 use crate::family::{self, Attach, Life, table};
-use crate::process;
 use crate::front::{Outcome, PollFd, SignalMask};
+use crate::process;
 use crate::stream::readiness::{self, ERR, HUP, IN};
 use crate::stream::state::Stream;
 
@@ -58,7 +58,8 @@ pub(crate) fn poll(
 
 fn may_have_companion(fd: i32) -> bool {
     stream_of(fd).is_some_and(|stream| {
-        matches!(stream.record.life(), Life::Connected | Life::Connecting) && stream.record.attach() != Attach::Never
+        matches!(stream.record.life(), Life::Connected | Life::Connecting)
+            && stream.record.attach() != Attach::Never
     })
 }
 
@@ -131,7 +132,11 @@ fn look(fds: &mut [PollFd], work: &mut [PollFd]) -> usize {
         let wanted = u32::from(entry.events as u16) | ERR | HUP;
         entry.revents = (ready.events & wanted) as i16;
         let ask = wanted & ready.kernel & !(ERR | HUP);
-        *work = if ready.kernel & wanted == 0 { NONE } else { PollFd { fd: entry.fd, events: ask as i16, revents: 0 } };
+        *work = if ready.kernel & wanted == 0 {
+            NONE
+        } else {
+            PollFd { fd: entry.fd, events: ask as i16, revents: 0 }
+        };
         count += usize::from(entry.revents != 0);
     }
     count

@@ -118,14 +118,18 @@ impl Pump {
                 Ok(())
             }
             Event::Data { offset, bytes } => self.inlet.on_data(offset, bytes),
-            Event::RdmaOffered { offset, total, descriptor } => self.inlet.on_offer(offset, total, descriptor),
+            Event::RdmaOffered { offset, total, descriptor } => {
+                self.inlet.on_offer(offset, total, descriptor)
+            }
             Event::RdmaAnnounced { offset, total } => self.inlet.on_announce(offset, total),
             Event::RdmaWritten { offset } => self.inlet.on_written(offset),
             Event::Fin { offset } => self.inlet.on_fin(offset),
             Event::Urgent { offset } => self.inlet.on_urgent(offset),
             Event::Window { room, taken } => self.outlet.on_window(room, taken),
             Event::RdmaRead { offset } => self.outlet.on_read(offset),
-            Event::RdmaTarget { offset, total, descriptor } => self.outlet.on_target(offset, total, descriptor),
+            Event::RdmaTarget { offset, total, descriptor } => {
+                self.outlet.on_target(offset, total, descriptor)
+            }
             Event::Frozen { at } => self.outlet.on_frozen(at),
             _ => Err(Fault::broken("a message that belongs to mapped rings")),
         }
@@ -214,7 +218,8 @@ impl Service {
             }
             self.wake_program(stream);
             self.transmit(stream)?;
-            let Some(pump) = self.companions.get(&stream.index).and_then(|companion| companion.pump.as_ref()) else {
+            let Some(pump) = self.companions.get(&stream.index).and_then(|companion| companion.pump.as_ref())
+            else {
                 return Ok(());
             };
             let news = pump.inlet.arm() | pump.outlet.arm().map_err(|fault| broken(&fault))?;
@@ -228,7 +233,8 @@ impl Service {
 
     /// Wakes the program's threads for which something came.
     fn wake_program(&mut self, stream: &Stream) {
-        let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut()) else {
+        let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut())
+        else {
             return;
         };
         let Ok(channel) = stream.channel() else { return };

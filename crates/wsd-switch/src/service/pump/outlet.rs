@@ -81,7 +81,8 @@ impl Outlet {
 
     /// The direction was promoted: from now on the ring is emptied here.
     fn begin(&mut self, session: &Session) -> Result<bool, Fault> {
-        let (SendState::Promoted { start }, Some(agreement)) = (session.send_state(), session.agreement()) else {
+        let (SendState::Promoted { start }, Some(agreement)) = (session.send_state(), session.agreement())
+        else {
             return Ok(false);
         };
         if !self.memory.ring().accept_begin(&self.reader, start)? {
@@ -159,7 +160,9 @@ impl Outlet {
     /// An RDMA write has ended; false: it was not one of ours.
     pub(super) fn completed(&mut self, slot: u8, result: Result<u32, WsaError>) -> Result<bool, Fault> {
         let Some(flow) = &mut self.flow else { return Ok(false) };
-        let Some(place) = flow.writes.iter().position(|(running, _)| *running == slot) else { return Ok(false) };
+        let Some(place) = flow.writes.iter().position(|(running, _)| *running == slot) else {
+            return Ok(false);
+        };
         let Some((_, length)) = flow.writes.remove(place) else { return Ok(false) };
         if result != Ok(length) {
             return Err(Fault::Provider);
@@ -251,9 +254,9 @@ impl Flow {
                 let _ = port.send(&message[..length]);
             }
             SendStep::Offer { offset, total } => {
-                let exposed = self.slice(memory, reader, offset, total).and_then(|slice| {
-                    port.socket()?.register_rdma_memory(&slice, MemoryAccess::Read).ok()
-                });
+                let exposed = self
+                    .slice(memory, reader, offset, total)
+                    .and_then(|slice| port.socket()?.register_rdma_memory(&slice, MemoryAccess::Read).ok());
                 let Some(exposed) = exposed else {
                     self.sender.decline(step);
                     return Ok(true);
@@ -262,9 +265,9 @@ impl Flow {
                 self.exposed = Some(exposed);
             }
             SendStep::Announce { offset, total } => {
-                let source = self.slice(memory, reader, offset, total).and_then(|slice| {
-                    port.socket()?.register_memory(&slice, MemoryAccess::Read).ok()
-                });
+                let source = self
+                    .slice(memory, reader, offset, total)
+                    .and_then(|slice| port.socket()?.register_memory(&slice, MemoryAccess::Read).ok());
                 let Some(source) = source else {
                     self.sender.decline(step);
                     return Ok(true);

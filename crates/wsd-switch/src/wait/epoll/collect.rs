@@ -145,5 +145,10 @@ fn live(member: &Member, fd: i32) -> Option<Stream> {
     let family = family::get()?;
     let record = family.record(member.index);
     let generation = record.generation.load(Ordering::Acquire);
-    (member.used && generation == member.generation).then_some(Stream { fd, index: member.index, record, generation })
+    (member.used && generation == member.generation).then_some(Stream {
+        fd,
+        index: member.index,
+        record,
+        generation,
+    })
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::io::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
 use wsd_os::doorbell;
-use wsd_os::memory::{FdSlot, SharedSlot, SparseArray};
 use wsd_os::fd::{AsRawFd, BorrowedFd};
+use wsd_os::memory::{FdSlot, SharedSlot, SparseArray};
 use wsd_os::poll::epoll_ctl_raw;
 use wsd_os::signal::Critical;
 
@@ -353,7 +353,8 @@ impl Set {
         {
             let mut held = self.hold();
             let inner = &mut *held.inner;
-            let hint = family::get().map(|family| family.record(index).descriptor.load(Ordering::Relaxed) as usize);
+            let hint =
+                family::get().map(|family| family.record(index).descriptor.load(Ordering::Relaxed) as usize);
             let fits = |member: &Member| member.used && member.index == index;
             let first = hint.filter(|&number| inner.members.get(number).is_some_and(fits));
             let numbers = first.map_or(0..inner.members.len(), |number| number..number + 1);
