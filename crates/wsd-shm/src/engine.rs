@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use wsd_os::Errno;
 use wsd_os::doorbell::Eventfd;
 use wsd_os::fd::{AsFd, AsRawFd, RawFd};
 use wsd_os::poll::{EpollEvent, epoll_pwait};
@@ -143,8 +144,12 @@ impl Engine {
     fn run(&self, epoll: RawFd) {
         let mut event = [EpollEvent { events: 0, u64: 0 }];
         while !self.stop.load(Ordering::Acquire) {
-            // Every error is a signal that interrupted; all are blocked in this thread, but for the C library's own.
-            let _ = epoll_pwait(epoll, &mut event, None, None);
+            match epoll_pwait(epoll, &mut event, None, None) {
+                // The C library's own signals are not blocked in this thread.
+                Ok(_) | Err(Errno::INTR) => {}
+                // The program has closed our descriptor.
+                Err(_) => return,
+            }
             if self.stop.load(Ordering::Acquire) || self.pump().is_err() {
                 return;
             }

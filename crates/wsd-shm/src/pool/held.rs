@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use wsd_os::memory::SharedRegion;
 use wsd_spi::provider::Mapping;
 
-use super::Allocation;
 use super::store::Taken;
 use super::view::Seen;
+use super::{Allocation, Mapped};
 
 /// An allocation and the link whose chunk it is part of.
 pub(crate) type OfLink = (u32, Allocation);
@@ -29,7 +28,7 @@ struct Piece {
     link: u32,
     count: u32,
     /// Keeps the memory mapped.
-    _region: Arc<SharedRegion>,
+    _region: Arc<Mapped>,
 }
 
 impl Held {

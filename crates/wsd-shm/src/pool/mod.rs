@@ -16,7 +16,11 @@ pub(crate) mod held;
 pub(crate) mod store;
 pub(crate) mod view;
 
-use wsd_os::memory::{AddressArena, page_size};
+use core::ops::Deref;
+
+use wsd_os::Errno;
+use wsd_os::atomic::{AtomicUsize, Ordering};
+use wsd_os::memory::{AddressArena, RegionOptions, SharedRegion, page_size};
 
 /// Length of a descriptor of `WsdAllocate`.
 pub(crate) const DESCRIPTOR: usize = 24;
@@ -26,12 +30,65 @@ pub(crate) const MAX_SLOTS: u32 = 16;
 const CHUNK_BYTES: u64 = 256 << 20;
 /// A freed slot keeps this much memory; what lies behind goes back to the system.
 const WARM: usize = 128 * 1024;
-/// Most chunks of the peer that are mapped for one link, and most bytes of them: address space, not memory.
-const MAX_CHUNKS: usize = 1024;
-const MAX_BYTES: usize = 256 << 30;
+/// Most chunks of one peer. More than [`MAX_MAPPED`], since the peer's limit has to be met first.
+const MAX_CHUNKS: usize = 2 * MAX_MAPPED;
+/// Most chunks that a process maps, of a limited number of mappings (by default 65,530) that the program needs too.
+const MAX_MAPPED: usize = 16_384;
+/// Most bytes of chunks that a process maps: address space, not memory.
+const MAX_BYTES: usize = 16 << 40;
 
 /// Where chunks are mapped.
 static ARENA: AddressArena = AddressArena::new();
+/// How many chunks are mapped, and how many bytes.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// The memory of a chunk, mapped.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    region: SharedRegion,
+    _share: Share,
+}
+
+/// A chunk's part of what may be mapped.
+#[derive(Debug)]
+struct Share(usize);
+
+impl Mapped {
+    /// Maps a chunk of that many bytes with `map`.
+    ///
+    /// # Errors
+    /// `ENOMEM` if too much is mapped, and what `map` answers.
+    fn new(
+        bytes: usize,
+        map: impl FnOnce(RegionOptions) -> Result<SharedRegion, Errno>,
+    ) -> Result<Self, Errno> {
+        // First, so that it is given back on every way out.
+        let share = Share(bytes);
+        let chunks = MAPPED.fetch_add(1, Ordering::Relaxed);
+        let all = BYTES.fetch_add(bytes, Ordering::Relaxed);
+        if chunks >= MAX_MAPPED || bytes > MAX_BYTES - all.min(MAX_BYTES) {
+            return Err(Errno::NOMEM);
+        }
+        let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
+        Ok(Self { region: map(options)?, _share: share })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        MAPPED.fetch_sub(1, Ordering::Relaxed);
+        BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Mapped {
+    type Target = SharedRegion;
+
+    fn deref(&self) -> &SharedRegion {
+        &self.region
+    }
+}
 
 /// What a descriptor says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use wsd_os::Errno;
 use wsd_os::fd::OwnedFd;
-use wsd_os::memory::{RegionOptions, SharedRegion};
+use wsd_os::memory::SharedRegion;
 
-use super::{ARENA, Allocation, WARM, class, slots};
+use super::{Allocation, Mapped, WARM, class, slots};
 
 /// The chunks of one end of a link.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 struct Chunk {
-    region: Arc<SharedRegion>,
+    region: Arc<Mapped>,
     class: u64,
     slots: Vec<Slot>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Taken {
     pub(crate) slot: u32,
     pub(crate) generation: u64,
     /// The chunk's memory.
-    pub(crate) region: Arc<SharedRegion>,
+    pub(crate) region: Arc<Mapped>,
     /// Where the slot begins in it.
     pub(crate) offset: usize,
     /// Present if the chunk is new and has to be sent to the peer.
@@ -79,13 +79,13 @@ impl Store {
         }
         let make = |count: u32| {
             let bytes = usize::try_from(class * u64::from(count)).map_err(|_| Errno::NOMEM)?;
-            let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
-            SharedRegion::create(c"wsd-shm", bytes, options).map(|region| (count, region))
+            let map = |options| SharedRegion::create(c"wsd-shm", bytes, options);
+            Mapped::new(bytes, map).map(|region| (count, region))
         };
         // A limit of the program's (RLIMIT_AS, RLIMIT_FSIZE) may allow one slot where it does not allow many.
         let (count, mut region) = make(slots(class)).or_else(|_| make(1))?;
         // Once sent, nobody needs the descriptor any more.
-        let memory = region.take_fd().ok_or(Errno::BADF)?;
+        let memory = region.region.take_fd().ok_or(Errno::BADF)?;
         let region = Arc::new(region);
         let chunk = self.next_chunk;
         self.next_chunk = self.next_chunk.checked_add(1).ok_or(Errno::NOMEM)?;

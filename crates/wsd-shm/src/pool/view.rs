@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wsd_os::Errno;
 use wsd_os::fd::OwnedFd;
-use wsd_os::memory::{RegionOptions, SharedRegion, page_size};
+use wsd_os::memory::{SharedRegion, page_size};
 
-use super::{ARENA, Allocation, MAX_BYTES, MAX_CHUNKS, MAX_SLOTS};
+use super::{Allocation, MAX_CHUNKS, MAX_SLOTS, Mapped};
 
 /// The peer's chunks of one link.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     chunks: HashMap<u32, Chunk>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Chunk {
-    region: Arc<SharedRegion>,
+    /// Absent if there was no address space.
+    region: Option<Arc<Mapped>>,
     slot_length: usize,
     slots: Vec<Slot>,
 }
@@ -34,7 +35,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The chunk's memory.
-    pub(crate) region: Arc<SharedRegion>,
+    pub(crate) region: Arc<Mapped>,
     /// Where the slot begins in it.
     pub(crate) offset: usize,
     /// Length of the slot.
@@ -42,14 +43,13 @@ pub(crate) struct Seen {
 }
 
 impl View {
-    /// Maps a chunk that the peer sent. False if the peer breaks the rules, or address space is short.
+    /// Maps a chunk that the peer sent. False if the peer breaks the rules. Without address space the chunk is known,
+    /// and nothing of it can be mapped.
     pub(crate) fn add(&mut self, number: u32, slots: u32, slot_length: u64, memory: OwnedFd) -> bool {
-        let sizes = || {
-            let length =
-                u32::try_from(slot_length).ok().filter(|length| length.is_multiple_of(page_size() as u32))?
-                    as usize;
-            let bytes = length.checked_mul(slots as usize)?;
-            (length > 0 && bytes <= MAX_BYTES.checked_sub(self.bytes)?).then_some((length, bytes))
+        let length =
+            u32::try_from(slot_length).ok().filter(|length| length.is_multiple_of(page_size() as u32));
+        let Some(slot_length) = length.map(|length| length as usize).filter(|length| *length != 0) else {
+            return false;
         };
         if !(1..=MAX_SLOTS).contains(&slots)
             || self.chunks.len() >= MAX_CHUNKS
@@ -57,13 +57,17 @@ impl View {
         {
             return false;
         }
-        let Some((slot_length, bytes)) = sizes() else { return false };
-        let options = RegionOptions { fixed_size: true, no_dump: true, arena: Some(&ARENA) };
-        let Ok(mut region) = SharedRegion::from_fd(memory, bytes, options) else { return false };
-        region.take_fd();
-        self.bytes += bytes;
+        let Some(bytes) = slot_length.checked_mul(slots as usize) else { return false };
+        let region = match Mapped::new(bytes, |options| SharedRegion::from_fd(memory, bytes, options)) {
+            Ok(mut region) => {
+                region.region.take_fd();
+                Some(Arc::new(region))
+            }
+            Err(Errno::INVAL) => return false,
+            Err(_) => None,
+        };
         let slots = vec![Slot::default(); slots as usize];
-        self.chunks.insert(number, Chunk { region: Arc::new(region), slot_length, slots });
+        self.chunks.insert(number, Chunk { region, slot_length, slots });
         true
     }
 
@@ -80,9 +84,10 @@ impl View {
         if allocation.generation != slot.freed + 1 {
             return None;
         }
+        let region = chunk.region.clone()?;
         slot.count = slot.count.checked_add(1)?;
         Some(Seen {
-            region: chunk.region.clone(),
+            region,
             offset: allocation.slot as usize * chunk.slot_length,
             length: chunk.slot_length as u32,
         })
@@ -114,6 +119,7 @@ impl View {
 mod tests {
     use super::super::store::Store;
     use super::*;
+    use wsd_os::memory::RegionOptions;
 
     fn both() -> (Store, View, Allocation) {
         let (mut store, mut view) = (Store::default(), View::default());
