@@ -1,0 +1,100 @@
+//! Messages of the session: taking what has arrived, acting on it, handing over what is to be said.
+
+use wsd_os::atomic::Ordering;
+use wsd_session::Event;
+
+use super::thread::Service;
+use crate::family::record::SWITCH_WANTED;
+use crate::reason::Reason;
+use crate::stream::close::give_up;
+use crate::stream::promote::{self};
+use crate::stream::state::Stream;
+use crate::trace;
+use crate::wait::pair;
+
+use super::steps::{Step, catch_up, fail};
+
+impl Service {
+    /// Takes the messages that have arrived.
+    pub(super) fn receive(&mut self, stream: &Stream) -> Step {
+        for _ in 0..64 {
+            let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+            let (Some(session), port) = (companion.session.as_mut(), &mut companion.port) else {
+                return Ok(());
+            };
+            catch_up(session, stream);
+            let mut buffer = [0u8; 4096];
+            let Some(length) = port.receive(&mut buffer) else { return Ok(()) };
+            let event = match session.receive(&buffer[..length]) {
+                Ok(event) => event,
+                Err(error) => {
+                    trace::note(format_args!("connection {}: {error}", stream.index));
+                    return Err(fail(Reason::NegotiationFailed));
+                }
+            };
+            session.reposted(port.repost());
+            if let Some(event) = event {
+                self.on_event(stream, event)?;
+            }
+        }
+        // More may wait: come back after the others.
+        super::kick::kick(stream.index);
+        Ok(())
+    }
+
+    pub(super) fn on_event(&mut self, stream: &Stream, event: Event<'_>) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let (record, index) = (stream.record, stream.index);
+        match event {
+            Event::Negotiated => self.negotiated(stream)?,
+            Event::PeerProven => {}
+            Event::RingOffered { length, notify_slot, descriptor } => {
+                let ring = companion.port.map(descriptor, length).ok_or(fail(Reason::NoMemory))?;
+                let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
+                channel.peer_bit.store(notify_slot % pair::CONNECTIONS as u32, Ordering::Relaxed);
+                channel.recv.store(ring);
+                companion.ring_mapped = true;
+                let session = companion.session.as_mut().ok_or(fail(Reason::NegotiationFailed))?;
+                session.ring_ready().map_err(|_| fail(Reason::NegotiationFailed))?;
+            }
+            Event::RingReady => companion.ring_taken = true,
+            Event::Proposed => {
+                record.recv.common.flag(SWITCH_WANTED);
+                promote::agree(stream);
+            }
+            Event::Consented => {
+                record.send.common.flag(SWITCH_WANTED);
+            }
+            Event::Refused { .. } => {}
+            Event::DemoteRequested { direction } => self.demotion_wanted(stream, direction)?,
+            // `rewind` follows in the same round.
+            Event::Frozen { .. } if companion.pump.is_none() => {}
+            Event::Declined | Event::Demoted { .. } => self.receive_is_on_tcp(stream)?,
+            Event::Bye => {
+                companion.peer_said_bye = true;
+                self.pump_bye(stream);
+                trace::note(format_args!("connection {index}: the peer's companion is done"));
+            }
+            Event::Reset => {
+                give_up(stream, Reason::CompanionLost);
+            }
+            event => self.pump_event(stream, event)?,
+        }
+        Ok(())
+    }
+
+    /// Hands what the session has to say to the provider.
+    pub(super) fn transmit(&mut self, stream: &Stream) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let Some(session) = companion.session.as_mut() else { return Ok(()) };
+        let port = &mut companion.port;
+        while port.can_send() {
+            let mut buffer = [0u8; 4096];
+            let Some(length) = session.next_message(&mut buffer) else { break };
+            if port.send(&buffer[..length]).is_err() {
+                return self.companion_lost(stream);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Exchanging rings, then changing the path of each direction when the other end agrees (session protocol, section 4).
+
+use wsd_os::atomic::Ordering;
+use wsd_os::ring::Ring;
+use wsd_session::{ReceiveState, SendState};
+
+use super::companion::Stage;
+use super::thread::Service;
+use crate::family::record::SWITCH_WANTED;
+use crate::family::{Attach, Life, table};
+use crate::reason::Reason;
+use crate::stream::gate::State;
+use crate::stream::promote::{self, Switched};
+use crate::stream::state::Stream;
+use crate::wait::notice;
+use crate::wait::wake::lane_bit;
+
+use super::steps::{Step, catch_up, fail, on_descriptor};
+
+impl Service {
+    /// Exchanges rings, then changes the path of each direction when the other end agrees.
+    pub(super) fn promote(&mut self, stream: &Stream) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let Some(session) = companion.session.as_mut() else { return Ok(()) };
+        let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
+        if companion.stage == Stage::Rings && session.both_proven() {
+            if !session.agreement().is_some_and(|agreement| agreement.mapping) {
+                self.open_pump(stream)?;
+                self.attached(stream)?;
+                return self.switch(stream);
+            }
+            if channel.send.load().is_none() {
+                let (ring, descriptor) = companion.port.own_ring().ok_or(fail(Reason::NoMemory))?;
+                ring.reset();
+                let (pair, bit) = companion.pair.ok_or(fail(Reason::NoMemory))?;
+                channel.own_bit.store(bit, Ordering::Relaxed);
+                channel.pair.store(pair + 1, Ordering::Release);
+                channel.send.store(ring);
+                session
+                    .offer_ring(Ring::BYTES as u32, bit, descriptor)
+                    .map_err(|_| fail(Reason::NegotiationFailed))?;
+            }
+            if companion.ring_taken && companion.ring_mapped {
+                self.attached(stream)?;
+            }
+        }
+        self.switch(stream)
+    }
+
+    /// Both rings stand.
+    pub(super) fn attached(&mut self, stream: &Stream) -> Step {
+        {
+            // A fork holds the table: either it comes after this, and the child inherits the mapped rings, or before, and
+            // the connection has two holders.
+            let _table = table::lock();
+            if stream.record.holders.load(Ordering::Acquire) != 1 {
+                return Err(fail(Reason::SharedByProcesses));
+            }
+            if !stream.record.change_attach(Attach::Wanted, Attach::Attached) {
+                return Ok(());
+            }
+            if let Some(fd) = table::descriptor_of(self.family, stream.index) {
+                self.watch_tcp(fd, stream.index);
+            }
+        }
+        stream.record.set_reason(Some(Reason::AwaitingConsent));
+        self.alarms.remove(&stream.index);
+        if let Some(companion) = self.companions.get_mut(&stream.index) {
+            companion.stage = Stage::Up;
+            if let Some(session) = companion.session.as_mut() {
+                session.propose().map_err(|_| fail(Reason::NegotiationFailed))?;
+            }
+        }
+        notice::changed(stream.index);
+        // Closed meanwhile: whoever closed saw the attach under way and left the rest to us.
+        if stream.record.life() == Life::Closed {
+            super::kick::kick(stream.index);
+        }
+        Ok(())
+    }
+
+    pub(super) fn switch(&mut self, stream: &Stream) -> Step {
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let (Stage::Up, Some(session)) = (companion.stage, companion.session.as_mut()) else { return Ok(()) };
+        let record = stream.record;
+        if matches!(session.receive_state(), ReceiveState::Asked | ReceiveState::Refused) {
+            if record.recv.common.gate().state() == State::Tcp {
+                record.recv.common.flag(SWITCH_WANTED);
+                promote::agree(stream);
+            }
+            if record.recv.common.gate().state() == State::Agreed {
+                session.consent().map_err(|_| fail(Reason::NegotiationFailed))?;
+                notice::changed(stream.index);
+                if let Some(ring) = stream.channel().ok().and_then(|channel| channel.recv.load()) {
+                    ring.arm_data_wait(&record.recv.ring, lane_bit(0));
+                }
+            }
+        }
+        promote::enter_if_begun(stream).map_err(|_| fail(Reason::CompanionLost))?;
+        if session.send_state() == SendState::Consented {
+            let switched = if record.send.common.gate().state() == State::Tcp {
+                record.send.common.flag(SWITCH_WANTED);
+                on_descriptor(self.family, stream, promote::switch_send).unwrap_or(Switched::Later)
+            } else {
+                Switched::Yes
+            };
+            if switched == Switched::Never {
+                let written = record.send.common.kernel_bytes.load(Ordering::Acquire);
+                session.demoted(written).map_err(|_| fail(Reason::NegotiationFailed))?;
+            }
+        }
+        catch_up(session, stream);
+        let promoted = |common: &crate::family::layout::Common| common.gate().state() == State::San;
+        if promoted(&record.send.common) && promoted(&record.recv.common) {
+            record.set_reason(None);
+        }
+        Ok(())
+    }
+}
