@@ -41,5 +41,6 @@ unsafe extern "C" fn after_fork_in_parent() {
 /// # Safety
 /// As above.
 unsafe extern "C" fn after_fork_in_child() {
+    wsd_shm::after_fork_in_child();
     notice::after_fork_in_child();
 }

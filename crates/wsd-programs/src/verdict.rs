@@ -1,7 +1,8 @@
 //! Judging what was seen: which way the data went, and whether the reasons were given.
 
 use crate::sampler::{Observed, SETTLED, Seen};
-use crate::switch::{Sides, plain_only};
+use crate::switch::{Connection, Sides, plain_only};
+use std::collections::BTreeMap;
 
 /// What a workload must have shown.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,17 @@ impl Seen {
         }
     }
 
+    /// How many ends there were of each path and reason, and one of each.
+    fn summary(&self) -> String {
+        let mut kinds: BTreeMap<(&str, &str), (usize, &Connection)> = BTreeMap::new();
+        for observed in self.connections.values() {
+            let end = &observed.connection;
+            let kind = (end.path.as_str(), end.reason.as_deref().unwrap_or("no reason"));
+            kinds.entry(kind).or_insert((0, end)).0 += 1;
+        }
+        format!("{} looks, the slowest took {:?}; {kinds:#?}", self.looks, self.slowest)
+    }
+
     /// Connections that carried more than so many bytes.
     fn busy(&self, bytes: u64) -> Vec<&Observed> {
         self.connections.values().filter(|seen| seen.connection.carried() > bytes).collect()
@@ -53,17 +65,14 @@ pub fn assert_promoted(seen: &Seen, expected: &Expected) {
     for (end, count) in [("accepting", served), ("connecting", promoted.len() - served)] {
         assert!(
             count >= expected.connections,
-            "{count} of {} promoted {end} ends seen among {} in {} looks (slowest {:?}): {:#?}",
+            "{count} of {} promoted {end} ends seen among {} in {}",
             expected.connections,
             seen.connections.len(),
-            seen.looks,
-            seen.slowest,
-            seen.connections.values().take(4).collect::<Vec<_>>(),
+            seen.summary(),
         );
     }
     let stayed: Vec<_> = others.iter().filter(|observed| observed.looks >= SETTLED).collect();
-    let some = &stayed[..stayed.len().min(4)];
-    assert!(stayed.is_empty(), "{} stayed on TCP beside {}: {some:#?}", stayed.len(), promoted.len());
+    assert!(stayed.is_empty(), "{} stayed on TCP in {}", stayed.len(), seen.summary());
 }
 
 /// The kernel carried less than so many percent of the payload.
@@ -86,11 +95,11 @@ pub fn assert_reasons(seen: &Seen, expected: &Expected) {
         seen.busy(expected.busy).into_iter().partition(|observed| observed.connection.reason.is_some());
     let silent = silent.iter().find(|observed| observed.looks >= SETTLED);
     assert!(silent.is_none(), "on TCP without a reason: {silent:#?}");
-    let (count, looks, slowest) = (explained.len(), seen.looks, seen.slowest);
     assert!(
-        count >= expected.connections,
-        "{count} of {} busy ends seen with a reason in {looks} looks (slowest {slowest:?}): {:#?}",
+        explained.len() >= expected.connections,
+        "{} of {} busy ends seen with a reason in {}",
+        explained.len(),
         expected.connections,
-        seen.connections.values().take(4).collect::<Vec<_>>(),
+        seen.summary(),
     );
 }

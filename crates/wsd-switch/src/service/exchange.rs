@@ -7,7 +7,7 @@ use super::thread::Service;
 use crate::family::record::SWITCH_WANTED;
 use crate::reason::Reason;
 use crate::stream::close::give_up;
-use crate::stream::promote::{self};
+
 use crate::stream::state::Stream;
 use crate::trace;
 use crate::wait::pair;
@@ -59,8 +59,8 @@ impl Service {
             }
             Event::RingReady => companion.ring_taken = true,
             Event::Proposed => {
+                // `switch` follows in the same round.
                 record.recv.common.flag(SWITCH_WANTED);
-                promote::agree(stream);
             }
             Event::Consented => {
                 record.send.common.flag(SWITCH_WANTED);

@@ -86,7 +86,7 @@ impl Service {
         if matches!(session.receive_state(), ReceiveState::Asked | ReceiveState::Refused) {
             if record.recv.common.gate().state() == State::Tcp {
                 record.recv.common.flag(SWITCH_WANTED);
-                promote::agree(stream);
+                on_descriptor(self.family, stream, promote::agree);
             }
             if record.recv.common.gate().state() == State::Agreed {
                 session.consent().map_err(|_| fail(Reason::NegotiationFailed))?;

@@ -21,6 +21,15 @@ pub(crate) fn agree(stream: &Stream) {
         && common.gate().switch(State::Tcp, State::Agreed)
     {
         common.unflag(SWITCH_WANTED);
+        let read = common.kernel_bytes.load(Ordering::Acquire);
+        let connector = stream.record.role() == Role::Connector;
+        if tcp::counts(stream.borrow(), connector).is_ok_and(|counts| counts.read != read) {
+            // Somebody read around the switch: TCP bytes up to S could never be told from those behind it.
+            common.gate().force_from(State::Agreed, State::Tcp);
+            common.flag(URGENT);
+            stream.record.set_reason(Some(Reason::BytesAround));
+            return;
+        }
         common.announce_change();
         kick::kick(stream.index);
     }
