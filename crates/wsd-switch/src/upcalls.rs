@@ -57,6 +57,11 @@ impl UpCalls {
         lock(&self.done).open.get_mut(&port)?.pop_front()
     }
 
+    /// Whether a port has completions that were not taken.
+    pub(crate) fn has_more(&self, port: u64) -> bool {
+        lock(&self.done).open.get(&port).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// The port is closed.
     pub(crate) fn forget(&self, port: u64) {
         lock(&self.done).open.remove(&port);

@@ -24,6 +24,15 @@ impl Service {
         if stream.record.attach() != Attach::Attached {
             return Err(fail(Reason::CompanionLost));
         }
+        if companion.pump.is_some() {
+            self.last_words(stream)?;
+        }
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
+        let commons = [&stream.record.send.common, &stream.record.recv.common];
+        if companion.peer_said_bye && commons.iter().all(|common| common.gate().state() == State::Tcp) {
+            self.after_bye(stream);
+            return Ok(());
+        }
         companion.stage = Stage::Lost;
         let Ok(channel) = stream.channel() else { return Ok(()) };
         let (record, recv, send) = (stream.record, channel.recv.load(), channel.send.load());

@@ -98,6 +98,8 @@ pub(super) struct Port {
     listener: Option<Socket>,
     socket: Option<Socket>,
     failed: Option<WsaError>,
+    /// A receive could not be posted again: the connection broke. What had arrived before comes first.
+    unposted: Option<WsaError>,
     maps: bool,
     rdma_read: bool,
 }
@@ -163,6 +165,7 @@ impl Port {
             listener: None,
             socket: Some(socket),
             failed: None,
+            unposted: None,
             maps: has(ExtensionFunction::Allocate) && has(ExtensionFunction::Map),
             rdma_read: has(ExtensionFunction::RdmaRead),
         })
@@ -209,6 +212,11 @@ impl Port {
         self.failed.is_some()
     }
 
+    /// Whether something has arrived that was not taken.
+    pub(super) fn has_more(&self) -> bool {
+        self.upcalls.has_more(self.number)
+    }
+
     /// Registers message buffers and posts the receives (SW-100, SW-101); how many.
     pub(super) fn open_messages(&mut self) -> Result<u16, PortFailure> {
         let socket = self.socket.as_ref().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
@@ -248,7 +256,10 @@ impl Port {
     /// Copies the next message into `buffer`; its length.
     pub(super) fn receive(&mut self, buffer: &mut [u8; BUFFER]) -> Option<usize> {
         loop {
-            let (slot, result) = self.upcalls.take(self.number)?;
+            let Some((slot, result)) = self.upcalls.take(self.number) else {
+                self.failed = self.failed.or(self.unposted);
+                return None;
+            };
             match slot {
                 RDMA_SLOT.. => self.rdma_done.push_back((slot, result)),
                 SEND_SLOT.. => {
@@ -274,7 +285,7 @@ impl Port {
                 let socket = self.socket.as_ref()?;
                 match post(socket, messages, self.number, slot) {
                     Ok(()) => messages.taken += 1,
-                    Err(error) => self.failed = Some(error),
+                    Err(error) => self.unposted = Some(error),
                 }
                 Some(length)
             }

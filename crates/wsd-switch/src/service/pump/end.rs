@@ -128,6 +128,16 @@ impl Service {
         self.transmit(stream)
     }
 
+    /// The companion's connection broke: what the peer had said before is heard.
+    pub(in super::super) fn last_words(&mut self, stream: &Stream) -> Step {
+        let more = |service: &Self| service.companions.get(&stream.index).is_some_and(|c| c.port.has_more());
+        while more(self) {
+            self.receive(stream)?;
+        }
+        self.wake_program(stream);
+        Ok(())
+    }
+
     /// The connection was given up here: the peer learns of it.
     pub(in super::super) fn abort(&mut self, index: u32) {
         let Some(stream) = Stream::at(index) else { return };
