@@ -11,5 +11,16 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// Build the library and the command as users get them.
 pub(crate) fn build() -> Result<(), Failure> {
-    succeed(&mut cargo(&["build", "--release", "-p", "wsd-posix", "-p", "wsdirect"]))
+    succeed(&mut cargo(&[
+        "build",
+        "--release",
+        "-p",
+        "wsd-posix",
+        "-p",
+        "wsdirect",
+        "-p",
+        "wsd-shm",
+        "-p",
+        "wsd-faulty",
+    ]))
 }

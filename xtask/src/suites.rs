@@ -12,6 +12,9 @@ use std::time::Instant;
 /// The test-only crate whose tests run real programs under the built library.
 const PROGRAMS: &str = "wsd-programs";
 
+/// The provider that injects faults, whose tests run programs under the built library too.
+const FAULTY: &str = "wsd-faulty";
+
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
@@ -71,7 +74,7 @@ fn one(suite: Suite) -> Result<(Tally, Result<(), Failure>), Failure> {
             step(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
         }
         Suite::Loom => count(&mut loom()),
-        Suite::Unit => count(&mut tests(&["--workspace", "--exclude", PROGRAMS])),
+        Suite::Unit => count(&mut tests(&["--workspace", "--exclude", PROGRAMS, "--exclude", FAULTY])),
         Suite::Programs => programs(),
         Suite::Checks => checks::run(),
     }?;
@@ -113,7 +116,7 @@ fn programs() -> Result<(Tally, Result<(), Failure>), Failure> {
     if let Err(failure) = demo::build() {
         return Ok((Tally { passed: 0, failed: 1 }, Err(failure)));
     }
-    let mut command = tests(&["-p", PROGRAMS]);
+    let mut command = tests(&["-p", PROGRAMS, "-p", FAULTY]);
     command.env("WSDIRECT_BIN", target().join("release/wsdirect"));
     count(&mut command)
 }

@@ -6,6 +6,7 @@
 
 use std::ffi::{c_int, c_ulong};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use libc::{EINTR, clockid_t, pthread_t};
 use rustix::io::Errno;
@@ -112,6 +113,10 @@ unsafe extern "C" fn interrupt(thread: pthread_t) {
         }
         action.flags &= !(libc::SA_RESTART as c_ulong);
         raw!(SYS_rt_sigaction, SIGCANCEL, &raw const action, 0, 8);
-        raw!(SYS_tgkill, raw!(SYS_getpid), number, SIGCANCEL);
+        // A signal that comes just before the thread goes to sleep does not keep it from sleeping: so it comes again.
+        for pause in [0, 2, 10] {
+            wsd_os::thread::sleep(Duration::from_millis(pause));
+            raw!(SYS_tgkill, raw!(SYS_getpid), number, SIGCANCEL);
+        }
     }
 }

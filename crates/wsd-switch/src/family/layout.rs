@@ -120,8 +120,9 @@ wsd_os::shared! {
         pub trigger: AtomicU32,
         /// Path name index of the provider + 1.
         pub provider: AtomicU32,
-        /// Reserved.
-        pub pad: [AtomicU32; 2],
+        /// SO_RCVLOWAT: bytes that make the socket readable.
+        pub low_water: AtomicU32,
+        pub pad: [AtomicU32; 1],
         /// SO_RCVTIMEO and SO_SNDTIMEO in microseconds, 0: none.
         pub receive_timeout: AtomicU64,
         pub send_timeout: AtomicU64,

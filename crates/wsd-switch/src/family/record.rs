@@ -115,6 +115,8 @@ impl Record {
         self.set_option(NONBLOCK, tcp::is_nonblocking(fd).unwrap_or(false));
         self.set_option(OOB_INLINE, tcp::out_of_band_inline(fd).unwrap_or(false));
         self.set_option(CORKED, tcp::is_corked(fd).unwrap_or(false));
+        let low_water = tcp::receive_low_water(fd).unwrap_or(1);
+        self.low_water.store(u32::try_from(low_water).unwrap_or(u32::MAX), Ordering::Relaxed);
         let linger = tcp::linger(fd).ok().flatten();
         self.set_option(LINGER_ZERO, linger.is_some_and(|time| time.is_zero()));
         let micros = |time: Option<std::time::Duration>| time.map_or(0, |t| t.as_micros() as u64);
@@ -159,6 +161,7 @@ impl Record {
         self.calls.store(0, Ordering::Relaxed);
         self.trigger.store(FIRST_TRIGGER, Ordering::Relaxed);
         self.provider.store(0, Ordering::Relaxed);
+        self.low_water.store(1, Ordering::Relaxed);
         self.receive_timeout.store(0, Ordering::Relaxed);
         self.send_timeout.store(0, Ordering::Relaxed);
         for common in [&self.send.common, &self.recv.common] {

@@ -59,7 +59,8 @@ fn receive_side(stream: &Stream, ready: &mut Ready) {
         return;
     }
     let control = ring.writer_control();
-    if ring.readable(&side.ring).unwrap_or(1) != 0 {
+    let enough = stream.record.low_water.load(wsd_os::atomic::Ordering::Relaxed).max(1) as usize;
+    if ring.readable(&side.ring).unwrap_or(usize::MAX) >= enough {
         ready.events |= IN | RDNORM;
     }
     if super::urgent::pending(stream, control.urgent) {

@@ -137,7 +137,12 @@ fn step(
         return Err(if side.common.gate().state() == State::Dead { dead(stream) } else { Errno::STALE });
     }
     // The peer has closed: nobody will read this.
-    if side.common.flagged(SHUT) || ring.reader_control().closed {
+    if side.common.flagged(SHUT) {
+        return Err(Errno::PIPE);
+    }
+    if ring.reader_control().closed {
+        // TCP reports a reset once: here, so the receive direction just ends.
+        stream.record.recv.common.flag(RESET_SEEN);
         return Err(Errno::PIPE);
     }
     let mut written = write_pieces(ring, stream, data, done)?;
