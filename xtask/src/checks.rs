@@ -5,7 +5,7 @@ use crate::tally::Tally;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-/// A source file is one idea: shorter than this.
+/// A source file is one idea: shorter than this. (A header of a published interface is as long as the interface.)
 const LINES: usize = 500;
 
 /// Beginnings of paths that exist on one machine only.
@@ -43,7 +43,7 @@ fn tracked() -> Result<Vec<PathBuf>, Failure> {
 
 fn too_long(path: &PathBuf) -> Option<String> {
     let is_source =
-        path.extension().is_some_and(|ending| ["rs", "py", "sh", "c", "h"].iter().any(|e| ending == *e));
+        path.extension().is_some_and(|ending| ["rs", "py", "sh", "c"].iter().any(|e| ending == *e));
     let lines = std::fs::read_to_string(path).ok().filter(|_| is_source)?.lines().count();
     (lines >= LINES).then(|| format!("{}: {lines} lines", path.display()))
 }
