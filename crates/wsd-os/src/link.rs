@@ -180,6 +180,9 @@ impl Link {
         let result = loop {
             match recvmsg(&self.fd, &mut [IoSliceMut::new(bytes)], &mut control, flags) {
                 Err(Errno::INTR) => {}
+                // Told once, before everything else, when the other side went without having read all that it was sent. What it
+                // sent itself is still to be read, then the end.
+                Err(Errno::CONNRESET) => {}
                 result => break result?,
             }
         };

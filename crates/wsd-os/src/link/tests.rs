@@ -45,6 +45,18 @@ fn connect_accept_and_credentials() {
 }
 
 #[test]
+fn what_was_sent_before_the_end_is_read() {
+    let (one, other) = Link::pair().expect("a pair");
+    other.send(b"never read", &[]).expect("sent");
+    one.send(b"last words", &[]).expect("sent");
+    drop(one);
+    let mut bytes = [0; 16];
+    let packet = other.recv(&mut bytes, 0).expect("no error hides it").expect("a packet");
+    assert_eq!(&bytes[..packet.len], b"last words");
+    assert!(other.recv(&mut bytes, 0).expect("the end").is_none());
+}
+
+#[test]
 fn full_queue_of_connections_does_not_block() {
     let name = name("backlog");
     let _listener = Listener::bind(&name, 0).expect("a free name");
