@@ -20,7 +20,7 @@ use wsd_spi::{
 use crate::faults::Faults;
 use crate::inner::{self, lock};
 use crate::late::Completer;
-use crate::operations::Operations;
+use crate::operations::{Kind, Operations};
 use crate::socket::{Companion, DESCRIPTOR, slices};
 
 /// See the [crate](crate).
@@ -73,11 +73,11 @@ impl Faulty {
         let parts = companion.parts(submission.buffers(), remote.offset, most)?;
         let overlapped = submission.start(companion.handle);
         if self.faults.fail_rdma {
-            let key = self.operations.begin(overlapped, 1);
+            let key = self.operations.begin(overlapped, companion.handle, Kind::Rdma, 1);
             self.operations.part_done(key, Err(WsaError::WSAENOBUFS), 0);
             return Ok(());
         }
-        let key = self.operations.begin(overlapped, parts.len() as u32);
+        let key = self.operations.begin(overlapped, companion.handle, Kind::Rdma, parts.len() as u32);
         for part in &parts {
             if let Err(error) = companion.rdma(part, remote, write, key) {
                 self.operations.part_done(key, Err(error), 0);
@@ -91,10 +91,11 @@ impl Faulty {
         &self,
         companion: &Companion,
         submission: Submission<'_>,
+        kind: Kind,
         call: impl FnOnce(&[wsd_spi::client::MemorySlice], u64) -> Result<(), WsaError>,
     ) -> Result<(), WsaError> {
         let buffers = slices(submission.buffers())?;
-        let key = self.operations.begin(submission.start(companion.handle), 1);
+        let key = self.operations.begin(submission.start(companion.handle), companion.handle, kind, 1);
         // A refusal is told by the completion, since the request is taken.
         if let Err(error) = call(&buffers, key) {
             self.operations.part_done(key, Err(error), 0);
@@ -214,12 +215,16 @@ impl SanProvider for Faulty {
         if submission.buffers().total() > self.size(&companion, SO_MAX_MSG_SIZE)? {
             return Err(WsaError::WSAEMSGSIZE);
         }
-        self.submit(&companion, submission, |buffers, key| companion.socket.send_notified(buffers, key))
+        self.submit(&companion, submission, Kind::Send, |buffers, key| {
+            companion.socket.send_notified(buffers, key)
+        })
     }
 
     fn recv(&self, s: SanSocket, submission: Submission<'_>) -> Result<(), WsaError> {
         let companion = self.find(s)?;
-        self.submit(&companion, submission, |buffers, key| companion.socket.recv_notified(buffers, key))
+        self.submit(&companion, submission, Kind::Receive, |buffers, key| {
+            companion.socket.recv_notified(buffers, key)
+        })
     }
 
     fn progress(&self, s: SanSocket, _pending: bool) -> Result<(), WsaError> {
@@ -242,6 +247,7 @@ impl SanProvider for Faulty {
         let closed = companion.socket.close();
         let handle: SwitchSocket = companion.handle;
         drop(companion);
+        self.operations.forget(handle);
         closed.and(self.upcalls.close_socket_handle(handle))
     }
 

@@ -91,7 +91,7 @@ impl Service {
         while port.can_send() {
             let mut buffer = [0u8; 4096];
             let Some(length) = session.next_message(&mut buffer) else { break };
-            if port.send(&buffer[..length]).is_err() {
+            if port.send(&buffer[..length]).is_err() && port.has_failed() {
                 return self.companion_lost(stream);
             }
         }

@@ -98,8 +98,13 @@ pub(super) struct Port {
     listener: Option<Socket>,
     socket: Option<Socket>,
     failed: Option<WsaError>,
-    /// A receive could not be posted again: the connection broke. What had arrived before comes first.
-    unposted: Option<WsaError>,
+    /// A send failed, or a receive could not be posted: the connection is about to break, or has. What had arrived before may still
+    /// be told of, by receives that are posted (SP-093, SP-187).
+    broken: Option<WsaError>,
+    /// Whether that is waited for.
+    patient: bool,
+    /// Receives that are posted.
+    posted: usize,
     maps: bool,
     rdma_read: bool,
 }
@@ -165,7 +170,9 @@ impl Port {
             listener: None,
             socket: Some(socket),
             failed: None,
-            unposted: None,
+            broken: None,
+            patient: false,
+            posted: 0,
             maps: has(ExtensionFunction::Allocate) && has(ExtensionFunction::Map),
             rdma_read: has(ExtensionFunction::RdmaRead),
         })
@@ -173,7 +180,7 @@ impl Port {
 
     /// Looks what became of the meeting.
     pub(super) fn advance(&mut self) -> PortState {
-        if let Some(error) = self.failed {
+        if let Some(error) = self.error() {
             return PortState::Failed(PortFailure { error, meeting: false });
         }
         if self.messages.is_some() {
@@ -209,7 +216,21 @@ impl Port {
 
     /// Whether the connection broke.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.is_some()
+        self.error().is_some()
+    }
+
+    fn error(&self) -> Option<WsaError> {
+        self.failed.or(self.broken.filter(|_| !self.patient || self.posted == 0))
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.failed.or(self.broken).is_some()
+    }
+
+    /// From now on the peer's last words count, however its connection ends.
+    pub(super) fn be_patient(&mut self) {
+        self.patient = true;
     }
 
     /// Whether something has arrived that was not taken.
@@ -232,6 +253,7 @@ impl Port {
             post(socket, &messages, self.number, slot as u8).map_err(broken)?;
         }
         self.messages = Some(messages);
+        self.posted = RECEIVES;
         Ok(DEFAULT_RECEIVES)
     }
 
@@ -256,15 +278,12 @@ impl Port {
     /// Copies the next message into `buffer`; its length.
     pub(super) fn receive(&mut self, buffer: &mut [u8; BUFFER]) -> Option<usize> {
         loop {
-            let Some((slot, result)) = self.upcalls.take(self.number) else {
-                self.failed = self.failed.or(self.unposted);
-                return None;
-            };
+            let (slot, result) = self.upcalls.take(self.number)?;
             match slot {
                 RDMA_SLOT.. => self.rdma_done.push_back((slot, result)),
                 SEND_SLOT.. => {
                     self.sent |= 1 << (slot - SEND_SLOT);
-                    self.failed = self.failed.or(result.err());
+                    self.broken = self.broken.or(result.err());
                 }
                 _ => return self.received(slot, result, buffer),
             }
@@ -278,14 +297,18 @@ impl Port {
         buffer: &mut [u8; BUFFER],
     ) -> Option<usize> {
         let messages = self.messages.as_mut()?;
+        self.posted -= 1;
         match result {
             Ok(bytes) => {
                 let length = (bytes as usize).min(BUFFER);
                 messages.receive.read(usize::from(slot) * BUFFER, &mut buffer[..length]);
                 let socket = self.socket.as_ref()?;
                 match post(socket, messages, self.number, slot) {
-                    Ok(()) => messages.taken += 1,
-                    Err(error) => self.unposted = Some(error),
+                    Ok(()) => {
+                        messages.taken += 1;
+                        self.posted += 1;
+                    }
+                    Err(error) => self.broken = Some(error),
                 }
                 Some(length)
             }
@@ -307,7 +330,7 @@ impl Port {
             match operation {
                 Some(operation) => match operation.poll() {
                     Poll::Pending => break,
-                    Poll::Ready(result) => self.failed = self.failed.or(result.err()),
+                    Poll::Ready(result) => self.broken = self.broken.or(result.err()),
                 },
                 None if self.sent & (1 << *slot) == 0 => break,
                 None => self.sent &= !(1 << *slot),
@@ -315,13 +338,13 @@ impl Port {
             self.free_sends.push(*slot);
             self.sending.pop_front();
         }
-        self.messages.is_some() && self.failed.is_none() && !self.free_sends.is_empty()
+        self.messages.is_some() && !self.is_broken() && !self.free_sends.is_empty()
     }
 
     /// Whether everything was handed over to the peer's provider, or nothing ever will be.
     pub(super) fn all_sent(&mut self) -> bool {
         self.can_send();
-        self.sending.is_empty() || self.failed.is_some()
+        self.sending.is_empty() || self.is_broken()
     }
 
     /// Sends one message. A buffer must be free.
@@ -347,7 +370,7 @@ impl Port {
             }
             Err(error) => {
                 self.free_sends.push(slot);
-                self.failed = Some(error);
+                self.broken = Some(error);
                 Err(broken(error))
             }
         }
@@ -379,7 +402,7 @@ impl Port {
 
     /// The socket, for the pump's memory and RDMA.
     pub(super) fn socket(&self) -> Option<&Socket> {
-        self.socket.as_ref().filter(|_| self.failed.is_none())
+        self.socket.as_ref().filter(|_| !self.is_broken())
     }
 
     /// The key of an RDMA operation, whose completion [`Port::rdma_done`] gives after [`Port::receive`] has taken it.

@@ -33,7 +33,7 @@ pub(in super::super) struct Closing {
     until: Option<u64>,
     /// What had moved at the last look.
     progress: (u64, u64),
-    /// The link to the peer's process is gone.
+    /// The peer's process, or the way to it, is gone.
     peer_gone: bool,
     /// What had arrived when TCP's end was looked at.
     received: Option<u64>,
@@ -84,7 +84,7 @@ impl Service {
             let _ = session.reset();
             return false;
         }
-        if pump.is_drained(session) || companion.peer_said_bye || companion.port.has_failed() {
+        if pump.is_drained(session) || companion.peer_said_bye || companion.port.is_broken() {
             return false;
         }
         if pump.outlet.progress() != pump.closing.progress {
@@ -111,7 +111,7 @@ impl Service {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
         let (Some(session), Some(pump)) = (&companion.session, &mut companion.pump) else { return false };
         let until = *pump.closing.until.get_or_insert(now + DRAIN_WITHIN);
-        let alive = companion.stage == Stage::Up && !companion.port.has_failed();
+        let alive = companion.stage == Stage::Up && !companion.port.is_broken();
         let waits = heard && alive && session.has_queued() && now < until;
         if waits {
             self.alarms.insert(stream.index, now + LAST_WORD);
@@ -167,11 +167,21 @@ impl Service {
     /// The link to the peer's process is gone, but what it has sent may still be on its way through the provider. Whether
     /// that is waited for.
     pub(in super::super) fn pump_outlives_link(&mut self, index: u32) -> bool {
-        let Some(companion) = self.companions.get_mut(&index) else { return false };
-        let (Stage::Up, Some(pump)) = (companion.stage, companion.pump.as_mut()) else { return false };
-        pump.closing.peer_gone = true;
-        self.alarms.insert(index, clock::now_ns() + LAST_WORD);
+        let Some(companion) = self.companions.get(&index) else { return false };
+        if companion.stage != Stage::Up || companion.pump.is_none() {
+            return false;
+        }
+        self.await_last_words(index);
         true
+    }
+
+    /// The peer is gone, or unreachable: what it has said before is waited for, but not for ever.
+    pub(super) fn await_last_words(&mut self, index: u32) {
+        if let Some(pump) = self.companions.get_mut(&index).and_then(|companion| companion.pump.as_mut())
+            && !std::mem::replace(&mut pump.closing.peer_gone, true)
+        {
+            self.alarms.insert(index, clock::now_ns() + LAST_WORD);
+        }
     }
 
     /// A moment has come that was waited for; false: not a pump's.

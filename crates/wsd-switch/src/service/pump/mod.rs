@@ -184,6 +184,7 @@ impl Service {
         channel.send.store(pump.outlet.memory.ring());
         channel.recv.store(pump.inlet.memory.ring());
         companion.pump = Some(pump);
+        companion.port.be_patient();
         Ok(())
     }
 
@@ -218,6 +219,10 @@ impl Service {
             }
             self.wake_program(stream);
             self.transmit(stream)?;
+            if self.companions.get(&stream.index).is_some_and(|companion| companion.port.is_broken()) {
+                self.await_last_words(stream.index);
+                return Ok(());
+            }
             let Some(pump) = self.companions.get(&stream.index).and_then(|companion| companion.pump.as_ref())
             else {
                 return Ok(());
