@@ -57,6 +57,19 @@ fn killed_peer() {
     assert_eq!((&server["count"], &server["error"]), (&json!(1000), &json!(RESET)));
 }
 
+/// A companion that breaks under a promoted connection: an error at both ends, no wait for ever and no end that looks whole.
+#[test]
+fn broken_companion() {
+    let pair = play(
+        "plain,no-memory,fail-send-after=500",
+        &json!({ "scene": "both", "total": 6_000_000, "largest": 300_000 }),
+    );
+    for result in [pair.server.told(), pair.client.told()] {
+        let told = result["error"] == RESET || result["send_error"].is_string();
+        assert!(told, "{result:#?}");
+    }
+}
+
 #[test]
 fn reset_by_linger() {
     let pair = play("plain", &json!({ "scene": "linger" }));

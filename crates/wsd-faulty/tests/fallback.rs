@@ -40,11 +40,11 @@ fn connect() {
     stays_on_tcp("fail-connect", "fail-connect", ["ProviderFailed", "PeerWithoutCompanion"]);
 }
 
-/// Every message of the set-up in turn is the first one that fails.
+/// Every message before the promotion in turn is the first one that fails.
 #[test]
 fn send() {
     for faults in ["plain", ""] {
-        for count in 0..4 {
+        for count in 0..3 {
             let faults = format!("{faults},fail-send-after={count}");
             let mut pair = Pair::start_with(&faults, &faults);
             let told = ["CompanionLost", "NegotiationFailed", "NoProof", "PeerWithoutCompanion"];
