@@ -17,7 +17,7 @@ use crate::stream::state::Stream;
 use super::steps::{Failure, Step, fail};
 
 /// A companion must have met its peer, then have its rings, within these times (nanoseconds).
-const MEET_WITHIN: u64 = 500_000_000;
+const MEET_WITHIN: u64 = 1_500_000_000;
 const TALK_WITHIN: u64 = 5_000_000_000;
 /// When the end that accepted looks again for the other end's companion (nanoseconds).
 const SOON: [u64; 3] = [1_000_000, 5_000_000, 25_000_000];

@@ -12,7 +12,7 @@ use crate::stream::gate::State;
 use crate::stream::state::Stream;
 use crate::wait::{notice, pair};
 
-use super::steps::{Failure, Step, catch_up, fail, on_descriptor};
+use super::steps::{Failure, Step, catch_up, on_descriptor};
 
 /// What TCP has to say after the companion's death is said within this time (nanoseconds).
 const LAST_WORD: u64 = 1_000_000_000;
@@ -22,7 +22,7 @@ impl Service {
     pub(super) fn companion_lost(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         if stream.record.attach() != Attach::Attached {
-            return Err(fail(Reason::CompanionLost));
+            return Err(Failure { reason: Reason::CompanionLost, again: true });
         }
         if companion.pump.is_some() {
             self.last_words(stream)?;
@@ -90,7 +90,9 @@ impl Service {
             Stage::Meeting => {
                 self.failed(&stream, &Failure { reason: Reason::PeerWithoutCompanion, again: true });
             }
-            Stage::Talking | Stage::Rings => self.failed(&stream, &fail(Reason::NegotiationFailed)),
+            Stage::Talking | Stage::Rings => {
+                self.failed(&stream, &Failure { reason: Reason::NegotiationFailed, again: true });
+            }
             Stage::Up => {
                 // The kernel saw the end of the connection a second ago, and the peer's ring still has none.
                 let ring = stream.channel().ok().and_then(|channel| channel.recv.load());
