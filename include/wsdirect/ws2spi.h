@@ -1,5 +1,6 @@
 /*
- * ws2spi.h: the Windows Sockets service provider interface for Linux, as far as SAN providers need it.
+ * ws2spi.h: the Windows Sockets service provider interface for Linux: for SAN providers, and for
+ * programs that are written to the interface (libwsd_wsp.so).
  *
  * Widths are those of 64-bit Windows: int, LONG, DWORD and BOOL have 32 bits, SOCKET and handles have the size of a
  * pointer, WCHAR has 16 bits; never use C's long or wchar_t in their place. Names are those of the Windows headers,
@@ -64,6 +65,14 @@ typedef WCHAR *LPWSTR;
 #endif
 
 /* Constants whose names the Linux headers do not use. */
+/* Family, type or protocol of WSPSocket: what the WSAPROTOCOL_INFOW says. */
+#define FROM_PROTOCOL_INFO (-1)
+#define JL_SENDER_ONLY 0x01u /* WSPJoinLeaf: only send to the group. */
+#define JL_RECEIVER_ONLY 0x02u /* WSPJoinLeaf: only receive what is sent to the group. */
+#define JL_BOTH 0x04u /* WSPJoinLeaf: send and receive. */
+#define TF_DISCONNECT 0x01u /* TransmitFile: shut the connection down when all is sent. */
+#define TF_REUSE_SOCKET 0x02u /* TransmitFile: make the descriptor ready for another connection. */
+#define TF_WRITE_BEHIND 0x04u /* TransmitFile: may complete when all is handed to the transport. */
 #define SD_RECEIVE 0 /* Stop receiving. */
 #define SD_SEND 1 /* Stop sending. */
 #define SD_BOTH 2 /* Stop both. */
@@ -98,6 +107,8 @@ typedef WCHAR *LPWSTR;
 #define WS_SOCK_RAW 3 /* Raw socket. */
 #define WS_IPPROTO_TCP 6 /* TCP, also the option level of TCP_NODELAY. */
 #define WS_IPPROTO_UDP 17 /* UDP. */
+#define WS_IPPROTO_IPV6 41 /* IPv6, also the option level of IPV6_V6ONLY. */
+#define WS_FD_SETSIZE 64 /* Sockets of one WS_FD_SET as declared. */
 #define WS_SOMAXCONN 0x7FFFFFFF /* Backlog: the provider's own reasonable maximum (SP-070). */
 #define WS_MSG_OOB 0x1u /* Urgent data. */
 #define WS_MSG_PEEK 0x2u /* Look without taking. */
@@ -175,6 +186,7 @@ typedef WCHAR *LPWSTR;
 #define WS_SO_ERROR 0x1007 /* Pending error; int. */
 #define WS_SO_TYPE 0x1008 /* Socket type; int. */
 #define WS_TCP_NODELAY 0x0001 /* Level IPPROTO_TCP: no delay; BOOL. */
+#define WS_IPV6_V6ONLY 27 /* Level IPPROTO_IPV6: no IPv4 on this socket, on unless cleared; BOOL. */
 
 /* Options that only Winsock knows. */
 #define SO_DONTLINGER ((int)~0x80) /* No linger at close; BOOL. */
@@ -278,10 +290,6 @@ typedef WCHAR *LPWSTR;
 #define WSAEREFUSED 10112 /* Query was refused. */
 #define WSATRY_AGAIN 11002 /* Try again. */
 #define WSANO_RECOVERY 11003 /* Failure without recovery. */
-
-/* Sets and times of select; a SAN provider never looks into them. */
-typedef struct WS_fd_set WS_FD_SET;
-typedef struct WS_timeval WS_TIMEVAL;
 
 /* What WSPStartupEx says about the provider (SP-031). */
 typedef struct _WSPDATA {
@@ -415,6 +423,26 @@ typedef struct WS_linger {
     uint16_t l_linger; /* Seconds. */
 } LINGER;
 
+/* Set of sockets of WSPSelect; fd_array really has fd_count entries, if these are more. */
+typedef struct WS_fd_set {
+    UINT fd_count; /* Number of sockets in the set. */
+    SOCKET fd_array[WS_FD_SETSIZE]; /* The sockets. */
+} WS_FD_SET;
+
+/* Time limit of WSPSelect. */
+typedef struct WS_timeval {
+    LONG tv_sec; /* Seconds. */
+    LONG tv_usec; /* Microseconds. */
+} WS_TIMEVAL;
+
+/* What TransmitFile sends before and after the file. */
+typedef struct _TRANSMIT_FILE_BUFFERS {
+    LPVOID Head; /* Sent first, or NULL. */
+    DWORD HeadLength; /* Its length in bytes. */
+    LPVOID Tail; /* Sent last, or NULL. */
+    DWORD TailLength; /* Its length in bytes. */
+} TRANSMIT_FILE_BUFFERS;
+
 typedef GUID *LPGUID;
 typedef WSPDATA *LPWSPDATA;
 typedef WSABUF *LPWSABUF;
@@ -423,6 +451,7 @@ typedef WSATHREADID *LPWSATHREADID;
 typedef WSAPROTOCOL_INFOW *LPWSAPROTOCOL_INFOW;
 typedef WSANETWORKEVENTS *LPWSANETWORKEVENTS;
 typedef QOS *LPQOS;
+typedef TRANSMIT_FILE_BUFFERS *LPTRANSMIT_FILE_BUFFERS;
 
 /* Condition function of WSPAccept (SP-076): parameters are caller id, caller data, sending and group QoS,
  * callee id, callee data, group, and the callback data given to WSPAccept. Answers CF_ACCEPT, CF_REJECT or
@@ -435,25 +464,25 @@ typedef void (WSPAPI *LPWSAOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPWSAOVE
 
 /* Functions of the switch that a provider may call (section 1.3, section 8). */
 
-/* Blocking callback, unused. */
+/* Called again and again by a provider that blocks: TRUE to go on waiting, FALSE once the wait was cancelled. */
 typedef BOOL (WSPAPI *LPBLOCKINGCALLBACK)(DWORD_PTR dwContext);
 
-/* APC, unused. */
+/* What WPUQueueApc runs in the thread of its choice. */
 typedef void (WSPAPI *LPWSAUSERAPC)(DWORD_PTR dwContext);
 
-/* Unused. */
+/* Closes an event that WPUCreateEvent made: TRUE or FALSE. Unused. */
 typedef BOOL (WSPAPI *LPWPUCLOSEEVENT)(WSAEVENT hEvent, LPINT lpErrno);
 
 /* The last up-call for a handle, once per handle: 0 or SOCKET_ERROR. */
 typedef int (WSPAPI *LPWPUCLOSESOCKETHANDLE)(SOCKET s, LPINT lpErrno);
 
-/* Unused. */
+/* Makes an event that is reset: the handle, or WSA_INVALID_EVENT. Unused. */
 typedef WSAEVENT (WSPAPI *LPWPUCREATEEVENT)(LPINT lpErrno);
 
 /* Makes the switch's handle of a socket: the handle or INVALID_SOCKET. */
 typedef SOCKET (WSPAPI *LPWPUCREATESOCKETHANDLE)(DWORD dwCatalogEntryId, DWORD_PTR dwContext, LPINT lpErrno);
 
-/* Unused. */
+/* Whether the socket is in the set. Unused. */
 typedef int (WSPAPI *LPWPUFDISSET)(SOCKET s, WS_FD_SET *fdset);
 
 /* Unused. */
@@ -463,17 +492,17 @@ typedef int (WSPAPI *LPWPUGETPROVIDERPATH)(
 /* Unused. */
 typedef SOCKET (WSPAPI *LPWPUMODIFYIFSHANDLE)(DWORD dwCatalogEntryId, SOCKET ProposedHandle, LPINT lpErrno);
 
-/* Unused. */
+/* Posts a message of WSPAsyncSelect to a window: TRUE or FALSE. Not for SAN providers. */
 typedef BOOL (WSPAPI *LPWPUPOSTMESSAGE)(HWND hWnd, UINT Msg, WPARAM wParam, LPARAM lParam);
 
-/* Unused. */
+/* The blocking callback of the calling thread, NULL if it has none: 0 or SOCKET_ERROR. Not for SAN providers. */
 typedef int (WSPAPI *LPWPUQUERYBLOCKINGCALLBACK)(
     DWORD dwCatalogEntryId, LPBLOCKINGCALLBACK *lplpfnCallback, PDWORD_PTR lpdwContext, LPINT lpErrno);
 
 /* The context given when the handle was made: 0 or SOCKET_ERROR. */
 typedef int (WSPAPI *LPWPUQUERYSOCKETHANDLECONTEXT)(SOCKET s, PDWORD_PTR lpContext, LPINT lpErrno);
 
-/* Unused. */
+/* Runs a function in a thread that waits alertably: 0 or SOCKET_ERROR. Not for SAN providers. */
 typedef int (WSPAPI *LPWPUQUEUEAPC)(
     LPWSATHREADID lpThreadId, LPWSAUSERAPC lpfnUserApc, DWORD_PTR dwContext, LPINT lpErrno);
 
@@ -483,13 +512,13 @@ typedef BOOL (WSPAPI *LPWPURESETEVENT)(WSAEVENT hEvent, LPINT lpErrno);
 /* Sets an event of WSPEventSelect: TRUE or FALSE. */
 typedef BOOL (WSPAPI *LPWPUSETEVENT)(WSAEVENT hEvent, LPINT lpErrno);
 
-/* Unused. */
+/* Identity of the calling thread, for WPUQueueApc: 0 or SOCKET_ERROR. Not for SAN providers. */
 typedef int (WSPAPI *LPWPUOPENCURRENTTHREAD)(LPWSATHREADID lpThreadId, LPINT lpErrno);
 
-/* Unused. */
+/* Gives an identity back: 0 or SOCKET_ERROR. Not for SAN providers. */
 typedef int (WSPAPI *LPWPUCLOSETHREAD)(LPWSATHREADID lpThreadId, LPINT lpErrno);
 
-/* The generic table, passed by value to WSPStartup, which no SAN provider has. */
+/* The generic table, passed by value to WSPStartup, which no SAN provider has: the SPI front end gets it. */
 typedef struct _WSPUPCALLTABLE {
     LPWPUCLOSEEVENT lpWPUCloseEvent; /* Unused. */
     /* The last up-call for a handle, once per handle: 0 or SOCKET_ERROR. */
@@ -677,6 +706,35 @@ typedef WSPPROC_TABLE *LPWSPPROC_TABLE;
 typedef int (WSPAPI *LPWSPSTARTUP)(
     WORD wVersionRequested, LPWSPDATA lpWSPData, LPWSAPROTOCOL_INFOW lpProtocolInfo,
     WSPUPCALLTABLE UpcallTable, WSPPROC_TABLE *lpProcTable);
+
+/* The entry of libwsd_wsp.so, for programs that are written to the interface. The program plays the part of
+ * ws2_32.dll: the up-call table is its own. 0 or the error code. */
+int WSPAPI WSPStartup(
+    WORD wVersionRequested, LPWSPDATA lpWSPData, LPWSAPROTOCOL_INFOW lpProtocolInfo,
+    WSPUPCALLTABLE UpcallTable, WSPPROC_TABLE *lpProcTable);
+
+/* Extension functions that the switch offers to programs: obtained with SIO_GET_EXTENSION_FUNCTION_POINTER and an
+ * identifier of ws2san.h. They have no lpErrno: a failed call leaves its code where WSAGetLastError finds it. */
+
+/* TRUE or FALSE, as a rule with WSA_IO_PENDING. */
+typedef BOOL (WSPAPI *LPFN_ACCEPTEX)(
+    SOCKET sListenSocket, SOCKET sAcceptSocket, LPVOID lpOutputBuffer, DWORD dwReceiveDataLength,
+    DWORD dwLocalAddressLength, DWORD dwRemoteAddressLength, LPDWORD lpdwBytesReceived,
+    LPWSAOVERLAPPED lpOverlapped);
+
+/* Finds the addresses in what AcceptEx filled. */
+typedef void (WSPAPI *LPFN_GETACCEPTEXSOCKADDRS)(
+    LPVOID lpOutputBuffer, DWORD dwReceiveDataLength, DWORD dwLocalAddressLength, DWORD dwRemoteAddressLength,
+    SOCKADDR **LocalSockaddr, LPINT LocalSockaddrLength, SOCKADDR **RemoteSockaddr, LPINT RemoteSockaddrLength);
+
+/* TRUE or FALSE, with an overlapped structure as a rule with WSA_IO_PENDING. hFile is a file descriptor as a handle;
+ * NULL, which descriptor 0 would be, means no file. */
+typedef BOOL (WSPAPI *LPFN_TRANSMITFILE)(
+    SOCKET hSocket, HANDLE hFile, DWORD nNumberOfBytesToWrite, DWORD nNumberOfBytesPerSend,
+    LPWSAOVERLAPPED lpOverlapped, LPTRANSMIT_FILE_BUFFERS lpTransmitBuffers, DWORD dwFlags);
+
+/* The code of the calling thread's last failed extension function (libwsd_wsp.so). */
+int WSAAPI WSAGetLastError(void);
 
 #ifdef __cplusplus
 }

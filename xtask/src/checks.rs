@@ -1,6 +1,8 @@
 //! The repository's own rules, which no compiler checks.
 
 use crate::command::{Failure, cargo, command, root};
+use crate::mutations::store;
+use crate::spec;
 use crate::tally::Tally;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -14,10 +16,18 @@ const MACHINE_PATHS: &[&str] = &["/work/", "/root/", "/home/", "/Users/"];
 /// Run all checks, and count each as a test.
 pub(crate) fn run() -> Result<(Tally, Result<(), Failure>), Failure> {
     let files = tracked()?;
-    let checks: [(&str, Vec<String>); 3] = [
+    let coverage = spec::coverage()?;
+    let mutations = store::load()?;
+    let unfit = store::faults(&mutations, &coverage);
+    let without =
+        store::without(&mutations, &coverage).into_iter().map(|number| number.to_string()).collect();
+    let checks: [(&str, Vec<String>); 6] = [
         ("source files are shorter than 500 lines", files.iter().filter_map(too_long).collect()),
         ("no file names a path of one machine", files.iter().filter_map(names_machine).collect()),
         ("the lock file is up to date", stale_lock()),
+        ("the list of requirements and its citations are in order", coverage.faults),
+        ("recorded mutations fit the code and the tests that cite", unfit),
+        ("every tested requirement has a mutation", without),
     ];
     let mut tally = Tally::default();
     for (rule, offenders) in checks {
@@ -31,7 +41,7 @@ pub(crate) fn run() -> Result<(Tally, Result<(), Failure>), Failure> {
 }
 
 /// The files of the repository, of a checkout without its history those in the tree.
-fn tracked() -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn tracked() -> Result<Vec<PathBuf>, Failure> {
     let listed = command("git", &["ls-files", "-z"]).output();
     let listed = listed.map_err(|error| Failure::new(format!("git: {error}")))?;
     if !listed.status.success() {

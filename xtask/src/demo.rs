@@ -21,6 +21,8 @@ pub(crate) fn build() -> Result<(), Failure> {
         "-p",
         "wsd-shm",
         "-p",
+        "wsd-verbs",
+        "-p",
         "wsd-faulty",
     ]))
 }

@@ -1,16 +1,20 @@
-//! What a developer of wsdirect runs: `cargo xtask demo`, `cargo xtask test`, `cargo xtask packages`.
+//! What a developer of wsdirect runs: demo, tests, packages, coverage of the specification.
 
 mod checks;
 mod command;
 mod demo;
+mod dependencies;
+mod mutations;
 mod packages;
+mod rdma;
+mod spec;
 mod suites;
 mod tally;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Demo, tests and packages of wsdirect.
+/// Demo, tests and specification of wsdirect.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -30,13 +34,29 @@ enum Task {
     },
     /// Install the Debian packages that the demo and the tests use
     Packages,
+    /// List the requirements of the specification with the tests that cite them
+    Spec {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Fail while a requirement is neither tested nor stated to be something else
+        #[arg(long)]
+        complete: bool,
+    },
+    /// Run a command in a guest with RDMA (soft RoCE)
+    Rdma(rdma::Run),
+    /// Break requirements, and see that the tests that cite them notice
+    Mutations(mutations::Selection),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Demo => demo::run(),
         Task::Test { only } => suites::run(only),
-        Task::Packages => packages::provide(packages::ALL),
+        Task::Packages => packages::provide(packages::PROGRAMS.iter().chain(packages::C)),
+        Task::Rdma(run) => rdma::run(&run),
+        Task::Mutations(selection) => mutations::run(&selection),
+        Task::Spec { json, complete } => spec::run(json, complete),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

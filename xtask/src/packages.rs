@@ -12,7 +12,8 @@ pub(crate) struct Package {
     program: &'static str,
 }
 
-const fn package(name: &'static str, program: &'static str) -> Package {
+/// The package that has the program.
+pub(crate) const fn package(name: &'static str, program: &'static str) -> Package {
     Package { name, program }
 }
 
@@ -20,8 +21,8 @@ const fn package(name: &'static str, program: &'static str) -> Package {
 pub(crate) const DEMO: &[Package] =
     &[package("redis-server", "redis-server"), package("redis-tools", "redis-benchmark")];
 
-/// What the tests run.
-pub(crate) const ALL: &[Package] = &[
+/// What the tests of programs run.
+pub(crate) const PROGRAMS: &[Package] = &[
     package("redis-server", "redis-server"),
     package("redis-tools", "redis-benchmark"),
     package("nginx-light", "nginx"),
@@ -35,15 +36,18 @@ pub(crate) const ALL: &[Package] = &[
     package("postgresql", "pgbench"),
     package("postgresql-client", "psql"),
     package("iproute2", "ss"),
-    package("gcc", "gcc"),
     package("procps", "ps"),
+    package("strace", "strace"),
 ];
+
+/// What the provider in C is built with.
+pub(crate) const C: &[Package] = &[package("gcc", "gcc"), package("make", "make")];
 
 /// Programs that these packages start as services where nothing forbids it.
 const DAEMONS: &[&str] = &["redis-server", "nginx", "memcached", "postgres", "iperf3"];
 
 /// Make sure that all programs are there: root installs what is missing, others are told what to install.
-pub(crate) fn provide(wanted: &[Package]) -> Result<(), Failure> {
+pub(crate) fn provide<'a>(wanted: impl IntoIterator<Item = &'a Package>) -> Result<(), Failure> {
     let missing = missing(wanted);
     if missing.is_empty() {
         return Ok(());
@@ -61,8 +65,8 @@ pub(crate) fn provide(wanted: &[Package]) -> Result<(), Failure> {
     installed.map_err(|failure| Failure { message: instruction, ..failure })
 }
 
-fn missing(wanted: &[Package]) -> BTreeSet<&'static str> {
-    wanted.iter().filter(|package| find(package.program).is_none()).map(|package| package.name).collect()
+fn missing<'a>(wanted: impl IntoIterator<Item = &'a Package>) -> BTreeSet<&'static str> {
+    wanted.into_iter().filter(|package| find(package.program).is_none()).map(|package| package.name).collect()
 }
 
 /// Where the program is. What only a version manager in somebody's home provides does not count: tests run it as

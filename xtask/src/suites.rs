@@ -1,9 +1,11 @@
 //! `cargo xtask test`: the suites, fast to slow, up to the first failure.
 
 use crate::checks;
-use crate::command::{Failure, cargo, cargo_has, target};
+use crate::command::{Failure, cargo, cargo_has, succeed, target};
 use crate::demo;
-use crate::packages;
+use crate::dependencies;
+use crate::packages::{self, Package};
+use crate::rdma::{self, suite};
 use crate::tally::{Tally, count};
 use clap::ValueEnum;
 use std::process::Command;
@@ -12,15 +14,22 @@ use std::time::Instant;
 /// The test-only crate whose tests run real programs under the built library.
 const PROGRAMS: &str = "wsd-programs";
 
-/// The provider that injects faults. Its tests run programs under the built library too; they are not steady enough yet to
-/// stand in the way of every change: `cargo nextest run -p wsd-faulty` after `cargo xtask demo`.
+/// The suite for providers; its tests load built libraries.
+const CONFORMANCE: &str = "wsd-conformance";
+
+/// The provider that injects faults; its tests run programs under the built library too.
 const FAULTY: &str = "wsd-faulty";
+
+/// The built-in provider, as a library of its own.
+const SHM: &str = "wsd-shm";
 
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
     /// Formatting (rustfmt)
     Format,
+    /// The repository's own rules
+    Checks,
     /// Lints (clippy)
     Lint,
     /// Documentation builds without a warning
@@ -29,19 +38,35 @@ pub(crate) enum Suite {
     Loom,
     /// Unit and integration tests of all crates
     Unit,
+    /// The conformance suite on the providers of this repository
+    Conformance,
     /// Real programs under the switch
     Programs,
-    /// The repository's own rules
-    Checks,
+    /// Licences, origins and versions of the crates we depend on (cargo-deny)
+    Dependencies,
+    /// The RDMA provider, and real programs over it, in guests with soft RoCE; not part of the whole
+    Rdma,
 }
 
-/// Run one suite or all, and end with a line of counts.
-pub(crate) fn run(only: Option<Suite>) -> Result<(), Failure> {
-    let all = Suite::value_variants();
-    let chosen: Vec<Suite> = only.map_or_else(|| all.to_vec(), |suite| vec![suite]);
-    if chosen.contains(&Suite::Programs) {
-        packages::provide(packages::ALL)?;
+impl Suite {
+    /// The Debian packages that its tests run.
+    fn packages(self) -> impl Iterator<Item = &'static Package> {
+        let (programs, others): (&[Package], &[Package]) = match self {
+            Self::Programs => (packages::PROGRAMS, packages::C),
+            Self::Rdma => (packages::PROGRAMS, rdma::PACKAGES),
+            Self::Unit | Self::Conformance => (&[], packages::C),
+            _ => (&[], &[]),
+        };
+        programs.iter().chain(others)
     }
+}
+
+/// Run one suite, or all that need no guest, and end with a line of counts.
+pub(crate) fn run(only: Option<Suite>) -> Result<(), Failure> {
+    let without_guest =
+        || Suite::value_variants().iter().copied().filter(|suite| *suite != Suite::Rdma).collect();
+    let chosen: Vec<Suite> = only.map_or_else(without_guest, |suite| vec![suite]);
+    packages::provide(chosen.iter().flat_map(|suite| suite.packages()))?;
     let begin = Instant::now();
     let mut total = Tally::default();
     let mut outcome = Ok(());
@@ -68,6 +93,7 @@ fn one(suite: Suite) -> Result<(Tally, Result<(), Failure>), Failure> {
     let begin = Instant::now();
     let (tally, outcome) = match suite {
         Suite::Format => step(&mut cargo(&["fmt", "--all", "--check"])),
+        Suite::Checks => checks::run(),
         Suite::Lint => {
             step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
         }
@@ -75,9 +101,19 @@ fn one(suite: Suite) -> Result<(Tally, Result<(), Failure>), Failure> {
             step(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
         }
         Suite::Loom => count(&mut loom()),
-        Suite::Unit => count(&mut tests(&["--workspace", "--exclude", PROGRAMS, "--exclude", FAULTY])),
+        Suite::Unit => count(&mut tests(&[
+            "--workspace",
+            "--exclude",
+            PROGRAMS,
+            "--exclude",
+            FAULTY,
+            "--exclude",
+            CONFORMANCE,
+        ])),
+        Suite::Conformance => conformance(),
         Suite::Programs => programs(),
-        Suite::Checks => checks::run(),
+        Suite::Dependencies => dependencies::run(),
+        Suite::Rdma => suite::run(),
     }?;
     let seconds = begin.elapsed().as_secs_f64();
     println!("--- {}: {} passed, {} failed, {seconds:.1} s", title(suite), tally.passed, tally.failed);
@@ -113,15 +149,22 @@ fn loom() -> Command {
     command
 }
 
+fn conformance() -> Result<(Tally, Result<(), Failure>), Failure> {
+    if let Err(failure) = succeed(&mut cargo(&["build", "--quiet", "-p", SHM, "-p", FAULTY])) {
+        return Ok((Tally { passed: 0, failed: 1 }, Err(failure)));
+    }
+    count(&mut tests(&["-p", CONFORMANCE]))
+}
+
 fn programs() -> Result<(Tally, Result<(), Failure>), Failure> {
     if let Err(failure) = demo::build() {
         return Ok((Tally { passed: 0, failed: 1 }, Err(failure)));
     }
     // One at a time: each starts two busy programs, and there may be two processors.
     let mut command = if cargo_has("nextest") {
-        tests(&["-p", PROGRAMS, "--test-threads", "1"])
+        tests(&["-p", PROGRAMS, "-p", FAULTY, "--test-threads", "1"])
     } else {
-        tests(&["-p", PROGRAMS, "--", "--test-threads", "1"])
+        tests(&["-p", PROGRAMS, "-p", FAULTY, "--", "--test-threads", "1"])
     };
     command.env("WSDIRECT_BIN", target().join("release/wsdirect"));
     count(&mut command)

@@ -1,7 +1,9 @@
 //! What `WSD_FAULTY` asks for.
 
-use wsd_spi::ExtensionFunction;
 use wsd_spi::ffi::{SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
+use wsd_spi::{ExtensionFunction, WsaError};
+
+use crate::death::{Fate, Moment};
 
 /// The environment variable.
 const VARIABLE: &str = "WSD_FAULTY";
@@ -15,6 +17,9 @@ pub struct Faults {
     small_rdma: bool,
     early_rdma: bool,
     pub(crate) late: bool,
+    pub(crate) qos: bool,
+    pub(crate) ipv4: bool,
+    pub(crate) connect_data: bool,
     pub(crate) split_rdma: bool,
     pub(crate) no_memory: bool,
     pub(crate) fail_rdma: bool,
@@ -22,7 +27,23 @@ pub struct Faults {
     pub(crate) fail_socket: bool,
     pub(crate) fail_bind: bool,
     pub(crate) fail_connect: bool,
+    pub(crate) connect_silent: bool,
+    pub(crate) connect_fails: Option<WsaError>,
+    pub(crate) connect_told: Option<WsaError>,
+    pub(crate) vain_connects: u64,
+    pub(crate) fail_listen: bool,
+    pub(crate) slow_accept: bool,
+    pub(crate) vain_event: bool,
+    pub(crate) mute: bool,
+    pub(crate) no_link: bool,
+    pub(crate) forge: bool,
     pub(crate) fail_send_after: Option<u64>,
+    pub(crate) garble: Option<u64>,
+    pub(crate) break_at: Option<u64>,
+    pub(crate) break_before: Option<u8>,
+    pub(crate) slow_break: bool,
+    pub(crate) break_times: Option<u64>,
+    pub(crate) fate: Option<Fate>,
 }
 
 impl Faults {
@@ -49,6 +70,9 @@ impl Faults {
                 "small-rdma" => faults.small_rdma = true,
                 "early-rdma" => faults.early_rdma = true,
                 "late" => faults.late = true,
+                "qos" => faults.qos = true,
+                "ipv4" => faults.ipv4 = true,
+                "connect-data" => faults.connect_data = true,
                 "split-rdma" => faults.split_rdma = true,
                 "no-memory" => faults.no_memory = true,
                 "fail-rdma" => faults.fail_rdma = true,
@@ -56,13 +80,39 @@ impl Faults {
                 "fail-socket" => faults.fail_socket = true,
                 "fail-bind" => faults.fail_bind = true,
                 "fail-connect" => faults.fail_connect = true,
-                _ => {
-                    let count = word.strip_prefix("fail-send-after=").and_then(|count| count.parse().ok());
-                    faults.fail_send_after = Some(count.ok_or_else(|| word.to_owned())?);
-                }
+                "connect-silent" => faults.connect_silent = true,
+                "fail-listen" => faults.fail_listen = true,
+                "slow-accept" => faults.slow_accept = true,
+                "vain-event" => faults.vain_event = true,
+                "slow-break" => faults.slow_break = true,
+                "mute" => faults.mute = true,
+                "no-link" => faults.no_link = true,
+                "forge" => faults.forge = true,
+                _ => faults.read_number(word).ok_or_else(|| word.to_owned())?,
             }
         }
         Ok(faults)
+    }
+
+    /// Reads a word with a number.
+    fn read_number(&mut self, word: &str) -> Option<()> {
+        let (name, number) = word.split_once('=')?;
+        let moment = || Moment::read(number);
+        let error = || WsaError::from_code(number.parse().ok()?);
+        match name {
+            "fail-send-after" => self.fail_send_after = Some(number.parse().ok()?),
+            "garble" => self.garble = Some(number.parse().ok()?),
+            "break-at" => self.break_at = Some(number.parse().ok()?),
+            "break-before" => self.break_before = Some(number.parse().ok()?),
+            "break-times" => self.break_times = Some(number.parse().ok()?),
+            "vain-connects" => self.vain_connects = number.parse().ok()?,
+            "connect-fails" => self.connect_fails = Some(error()?),
+            "die-at" => self.fate = Some(Fate::death(moment()?)),
+            "stop-at" => self.fate = Some(Fate::stop(moment()?)),
+            "connect-told" => self.connect_told = Some(error()?),
+            _ => return None,
+        }
+        Some(())
     }
 
     /// Whether an extension function is concealed.
@@ -98,6 +148,17 @@ mod tests {
         assert!(faults.conceals(ExtensionFunction::Map) && faults.conceals(ExtensionFunction::RdmaRead));
         assert!(!faults.conceals(ExtensionFunction::RdmaWrite));
         assert_eq!(Faults::parse("plane"), Err("plane".to_owned()));
+        let faults = Faults::parse("connect-fails=10061,connect-told=10060").expect("known words");
+        assert_eq!(faults.connect_fails, Some(WsaError::WSAECONNREFUSED));
+        assert_eq!(faults.connect_told, Some(WsaError::WSAETIMEDOUT));
+        let faults = Faults::parse("die-at=received:25").expect("known words");
+        assert_eq!(faults.fate, Some(Fate::death(Moment::Received(25))));
+        assert_eq!(
+            Faults::parse("stop-at=duplicated").map(|faults| faults.fate),
+            Ok(Some(Fate::stop(Moment::Duplicated)))
+        );
+        assert_eq!(Faults::parse("die-at=sent"), Err("die-at=sent".to_owned()));
+        assert_eq!(Faults::parse("connect-told=0"), Err("connect-told=0".to_owned()));
         assert_eq!(Faults::parse("fail-send-after=x"), Err("fail-send-after=x".to_owned()));
     }
 

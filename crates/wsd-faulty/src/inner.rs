@@ -1,6 +1,5 @@
 //! The provider that does the work, called as any switch would call it.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -32,7 +31,7 @@ pub(crate) fn start(
     upcalls: UpCalls,
     operations: Arc<Operations>,
 ) -> Result<San, WsaError> {
-    let handler = Arc::new(Handler { upcalls, operations, handles: Mutex::default() });
+    let handler = Arc::new(Handler { upcalls, operations });
     let tell = |what: String| {
         eprintln!("wsd-faulty: {what}");
         WsaError::WSAEPROVIDERFAILEDINIT
@@ -66,27 +65,24 @@ fn own_path() -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name.to_bytes())))
 }
 
-/// What the inner provider calls up.
+/// What the inner provider calls up. Its handles are the switch's: a switch that gives none is noticed before the peer of
+/// an accepted connection is told anything (SP-077).
 struct Handler {
     upcalls: UpCalls,
     operations: Arc<Operations>,
-    handles: Mutex<HashMap<usize, usize>>,
 }
 
 impl UpCallHandler for Handler {
     fn create_socket_handle(&self, _: u32, context: usize) -> Result<SwitchSocket, WsaError> {
-        let mut handles = lock(&self.handles);
-        let handle = (1..).find(|handle| !handles.contains_key(handle)).ok_or(WsaError::WSAENOBUFS)?;
-        handles.insert(handle, context);
-        Ok(SwitchSocket::from_raw(handle))
+        self.operations.open(context)
     }
 
     fn close_socket_handle(&self, handle: SwitchSocket) -> Result<(), WsaError> {
-        lock(&self.handles).remove(&handle.raw()).map(drop).ok_or(WsaError::WSAENOTSOCK)
+        self.operations.close(handle)
     }
 
     fn query_socket_handle_context(&self, handle: SwitchSocket) -> Result<usize, WsaError> {
-        lock(&self.handles).get(&handle.raw()).copied().ok_or(WsaError::WSAENOTSOCK)
+        self.upcalls.query_context(handle)
     }
 
     fn set_event(&self, event: Event) -> Result<(), WsaError> {

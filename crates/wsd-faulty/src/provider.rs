@@ -1,38 +1,47 @@
 //! The provider as the SPI sees it.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use wsd_spi::client::{San, SocketArguments};
-use wsd_spi::ffi::{SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SOL_SOCKET};
+use wsd_spi::client::{MemoryExt, MemorySlice, San, SocketArguments, StableMemory};
+use wsd_spi::ffi::{
+    SIO_GET_GROUP_QOS, SIO_GET_QOS, SIO_SET_GROUP_QOS, SIO_SET_QOS, SO_GROUP_ID, SO_GROUP_PRIORITY,
+    SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SOL_SOCKET,
+};
 use wsd_spi::provider::{
-    Accepted, ConditionFunction, Mapping, MemoryRange, RemoteBuffer, SanProvider, SocketRequest, Startup,
-    Submission, UpCalls,
+    Accepted, ConditionFunction, ConnectExtras, Mapping, MemoryRange, Qos, RemoteBuffer, SanProvider,
+    SocketRequest, Startup, Submission, UpCalls,
 };
 use wsd_spi::{
     Event, EventMask, ExtensionFunction, MemoryAccess, NetworkEvents, RegistrationHandle, SanSocket,
-    SockAddr, SwitchSocket, WsaError,
+    SockAddr, WsaError,
 };
 
+use crate::death::{self, Moment};
+use crate::extras::{Whose, flow_bytes, template};
 use crate::faults::Faults;
-use crate::inner::{self, lock};
-use crate::late::Completer;
-use crate::operations::{Kind, Operations};
-use crate::socket::{Companion, DESCRIPTOR, slices};
+use crate::inner::lock;
+use crate::operations::Kind;
+use crate::socket::{Companion, DESCRIPTOR, Part, slices};
+use crate::state::{PerProcess, State};
 
 /// See the [crate](crate).
 pub struct Faulty {
     faults: Faults,
     upcalls: UpCalls,
-    operations: Arc<Operations>,
-    /// Taken at the clean-up.
-    inner: Mutex<Option<San>>,
-    sockets: Mutex<HashMap<SanSocket, Arc<Companion>>>,
-    made: AtomicU64,
-    sent: AtomicU64,
+    own: PerProcess,
+}
+
+impl Deref for Faulty {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.own.get()
+    }
 }
 
 impl Faulty {
@@ -47,7 +56,8 @@ impl Faulty {
     /// Adds a socket of the inner provider, under the same number.
     fn add(&self, socket: wsd_spi::client::Socket) -> Result<SanSocket, WsaError> {
         let s = socket.descriptor();
-        let handle = self.upcalls.create_socket_handle(0, s.raw())?;
+        // The inner provider makes one for each socket, also at an adoption.
+        let handle = socket.handle().ok_or(WsaError::WSASYSCALLFAILURE)?;
         lock(&self.sockets).insert(s, Arc::new(Companion::new(socket, handle)));
         Ok(s)
     }
@@ -55,6 +65,18 @@ impl Faulty {
     /// The size that this provider tells for an option.
     fn size(&self, companion: &Companion, name: i32) -> Result<u32, WsaError> {
         Ok(self.faults.size(name, companion.socket.get_option_u32(name)?))
+    }
+
+    /// Whether a connection breaks that is about to send this message, of that kind.
+    fn breaks_at(&self, message: u64, kind: u8) -> bool {
+        (self.faults.break_at == Some(message) || self.faults.break_before == Some(kind))
+            && self.broken.fetch_add(1, Ordering::Relaxed) < self.faults.break_times.unwrap_or(1)
+    }
+
+    /// Whether nobody answers a WSPConnect; counts those after a break.
+    fn is_in_vain(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) != 0
+            && self.connects.fetch_add(1, Ordering::Relaxed) < self.faults.vain_connects
     }
 
     fn rdma(
@@ -71,15 +93,35 @@ impl Faulty {
         }
         let most = if self.faults.split_rdma { total.div_ceil(3) } else { u32::MAX };
         let parts = companion.parts(submission.buffers(), remote.offset, most)?;
-        let overlapped = submission.start(companion.handle);
+        let count = if self.faults.fail_rdma { 1 } else { parts.len() as u32 };
+        let key = self.operations.begin(companion.handle, Kind::Rdma, count)?;
         if self.faults.fail_rdma {
-            let key = self.operations.begin(overlapped, companion.handle, Kind::Rdma, 1);
             self.operations.part_done(key, Err(WsaError::WSAENOBUFS), 0);
-            return Ok(());
+        } else {
+            self.start_parts(&companion, &parts, remote, write, key)?;
         }
-        let key = self.operations.begin(overlapped, companion.handle, Kind::Rdma, parts.len() as u32);
-        for part in &parts {
+        self.operations.taken(key, submission.start(companion.handle));
+        Ok(())
+    }
+
+    /// Starts all parts; those that are refused after the first one have completed with an error.
+    ///
+    /// # Errors
+    /// The first part was refused, and nothing was started.
+    fn start_parts(
+        &self,
+        companion: &Companion,
+        parts: &[Part],
+        remote: RemoteBuffer<'_>,
+        write: bool,
+        key: u64,
+    ) -> Result<(), WsaError> {
+        for (number, part) in parts.iter().enumerate() {
             if let Err(error) = companion.rdma(part, remote, write, key) {
+                if number == 0 {
+                    self.operations.refused(key);
+                    return Err(error);
+                }
                 self.operations.part_done(key, Err(error), 0);
             }
         }
@@ -92,15 +134,23 @@ impl Faulty {
         companion: &Companion,
         submission: Submission<'_>,
         kind: Kind,
-        call: impl FnOnce(&[wsd_spi::client::MemorySlice], u64) -> Result<(), WsaError>,
+        call: impl FnOnce(&[MemorySlice], u64) -> Result<(), WsaError>,
     ) -> Result<(), WsaError> {
         let buffers = slices(submission.buffers())?;
-        let key = self.operations.begin(submission.start(companion.handle), companion.handle, kind, 1);
-        // A refusal is told by the completion, since the request is taken.
-        if let Err(error) = call(&buffers, key) {
-            self.operations.part_done(key, Err(error), 0);
-        }
+        let key = self.operations.begin(companion.handle, kind, 1)?;
+        call(&buffers, key).inspect_err(|_| self.operations.refused(key))?;
+        self.operations.taken(key, submission.start(companion.handle));
         Ok(())
+    }
+}
+
+/// Changes every byte.
+fn garble(buffers: &[MemorySlice]) {
+    for buffer in buffers {
+        let mut bytes = vec![0; buffer.len()];
+        buffer.read(0, &mut bytes);
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        buffer.write(0, &bytes);
     }
 }
 
@@ -115,17 +165,8 @@ impl SanProvider for Faulty {
         if faults.fail_startup {
             return Err(WsaError::WSASYSNOTREADY);
         }
-        let operations = Operations::new(Completer::new(faults.late)?);
-        let inner = inner::start(startup.version, &startup.protocol_info, upcalls, operations.clone())?;
-        Ok(Self {
-            faults,
-            upcalls,
-            operations,
-            inner: Mutex::new(Some(inner)),
-            sockets: Mutex::default(),
-            made: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-        })
+        let own = PerProcess::new(startup, upcalls, &faults)?;
+        Ok(Self { faults, upcalls, own })
     }
 
     fn cleanup(&self) {
@@ -156,22 +197,37 @@ impl SanProvider for Faulty {
             group: request.group,
             flags: request.flags,
         };
-        self.add(self.inner()?.socket(&arguments)?)
+        let adopts = request.protocol_info.is_some_and(|info| info.dwProviderReserved != 0);
+        let moment = |moment| death::at(self.faults.fate.filter(|_| adopts), moment);
+        moment(Moment::Adopt);
+        let socket = self.inner()?.socket(&arguments)?;
+        moment(Moment::Adopted);
+        self.add(socket)
     }
 
     fn bind(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError> {
         if self.faults.fail_bind {
             return Err(WsaError::WSAEADDRNOTAVAIL);
         }
-        self.find(s)?.socket.bind(&name)
+        self.find(s)?.socket.bind(&name)?;
+        self.extras.bound(s, name);
+        Ok(())
     }
 
     fn set_option(&self, s: SanSocket, level: i32, name: i32, value: &[u8]) -> Result<(), WsaError> {
-        self.find(s)?.socket.set_option(level, name, value)
+        let companion = self.find(s)?;
+        if self.faults.qos && level == SOL_SOCKET && name == SO_GROUP_PRIORITY {
+            return self.extras.set_priority(s, value);
+        }
+        companion.socket.set_option(level, name, value)
     }
 
     fn get_option(&self, s: SanSocket, level: i32, name: i32) -> Result<Vec<u8>, WsaError> {
-        let value = self.find(s)?.socket.get_option(level, name, 1024)?;
+        let companion = self.find(s)?;
+        if self.faults.qos && level == SOL_SOCKET && [SO_GROUP_ID, SO_GROUP_PRIORITY].contains(&name) {
+            return Ok(self.extras.group_option(s, name == SO_GROUP_PRIORITY).to_vec());
+        }
+        let value = companion.socket.get_option(level, name, 1024)?;
         match <[u8; 4]>::try_from(value.as_slice()) {
             Ok(told) if level == SOL_SOCKET => {
                 Ok(self.faults.size(name, u32::from_ne_bytes(told)).to_ne_bytes().to_vec())
@@ -181,11 +237,17 @@ impl SanProvider for Faulty {
     }
 
     fn event_select(&self, s: SanSocket, event: Option<Event>, mask: EventMask) -> Result<(), WsaError> {
-        self.find(s)?.socket.event_select(event, mask)
+        let companion = self.find(s)?;
+        if event.is_some() {
+            companion.answers_to(event);
+        }
+        companion.socket.event_select(event, mask)
     }
 
     fn enum_network_events(&self, s: SanSocket, event: Option<Event>) -> Result<NetworkEvents, WsaError> {
-        self.find(s)?.socket.enum_network_events(event)
+        let companion = self.find(s)?;
+        let events = companion.socket.enum_network_events(event)?;
+        Ok(NetworkEvents { connect: events.connect.or(companion.take_answer().map(Err)), ..events })
     }
 
     fn connect(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError> {
@@ -193,16 +255,77 @@ impl SanProvider for Faulty {
         if self.faults.fail_connect {
             return Err(WsaError::WSAENETUNREACH);
         }
+        if let Some(error) = self.faults.connect_fails {
+            return Err(error);
+        }
+        let in_vain = self.is_in_vain().then_some(WsaError::WSAETIMEDOUT);
+        if let Some(error) = self.faults.connect_told.or(in_vain) {
+            if let Some(event) = companion.answer(error) {
+                self.upcalls.set_event(event)?;
+            }
+            return Err(WsaError::WSAEWOULDBLOCK);
+        }
+        if self.faults.connect_silent {
+            return Err(WsaError::WSAEWOULDBLOCK);
+        }
         companion.socket.connect(&name)
     }
 
+    fn connect_with(&self, s: SanSocket, name: SockAddr, extras: ConnectExtras) -> Result<(), WsaError> {
+        self.find(s)?;
+        if !extras.caller_data.is_empty() {
+            if !self.faults.connect_data {
+                return Err(WsaError::WSAEPROTONOSUPPORT);
+            }
+            self.extras.calls_with(s, extras.caller_data);
+        }
+        if let Some(qos) = extras.qos {
+            if !self.faults.qos {
+                return Err(WsaError::WSAEOPNOTSUPP);
+            }
+            self.extras.set_flows(s, Whose::Socket, &flow_bytes(&qos))?;
+        }
+        self.connect(s, name)
+    }
+
+    fn ioctl(&self, s: SanSocket, code: u32, input: &[u8]) -> Result<Vec<u8>, WsaError> {
+        let companion = self.find(s)?;
+        match code {
+            SIO_GET_QOS if self.faults.qos => Ok(self.extras.flows(s, Whose::Socket)),
+            SIO_GET_GROUP_QOS if self.faults.qos => Ok(self.extras.flows(s, Whose::Group)),
+            SIO_SET_QOS if self.faults.qos => self.extras.set_flows(s, Whose::Socket, input),
+            SIO_SET_GROUP_QOS if self.faults.qos => self.extras.set_flows(s, Whose::Group, input),
+            code => companion.socket.ioctl(code, input, 1024),
+        }
+    }
+
+    fn get_qos_by_name(&self, s: SanSocket, name: &[u16]) -> Result<Qos, WsaError> {
+        self.find(s)?;
+        if self.faults.qos { template(name) } else { Err(WsaError::WSAEOPNOTSUPP) }
+    }
+
     fn listen(&self, s: SanSocket, backlog: i32) -> Result<(), WsaError> {
+        if self.faults.fail_listen {
+            return Err(WsaError::WSAENOBUFS);
+        }
         self.find(s)?.socket.listen(backlog)
     }
 
     fn accept(&self, s: SanSocket, condition: ConditionFunction<'_>) -> Result<Accepted, WsaError> {
         let companion = self.find(s)?;
-        let (socket, peer) = companion.socket.accept(|caller, callee| condition.ask(caller, callee))?;
+        if self.faults.vain_event
+            && let Some(event) = companion.first_look()
+        {
+            self.upcalls.set_event(event)?;
+            return Err(WsaError::WSAEWOULDBLOCK);
+        }
+        let (socket, peer) = companion.socket.accept(|caller, callee| {
+            let mut data = self.extras.data_of(caller);
+            condition.ask_with(caller, callee, &mut data)
+        })?;
+        if self.faults.slow_accept {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         Ok(Accepted { socket: self.add(socket)?, peer })
     }
 
@@ -215,40 +338,70 @@ impl SanProvider for Faulty {
         if submission.buffers().total() > self.size(&companion, SO_MAX_MSG_SIZE)? {
             return Err(WsaError::WSAEMSGSIZE);
         }
+        let kind = death::kind_of(&slices(submission.buffers())?);
+        if self.breaks_at(companion.next_message(), kind) {
+            if self.faults.slow_break {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            // It completes everything, and the other end learns of it.
+            let _ = companion.socket.close();
+            return Err(WsaError::WSAECONNABORTED);
+        }
+        let total = submission.buffers().total();
         self.submit(&companion, submission, Kind::Send, |buffers, key| {
-            companion.socket.send_notified(buffers, key)
+            if self.faults.mute {
+                self.operations.part_done(key, Ok(()), total);
+                return Ok(());
+            }
+            if self.faults.garble == Some(sent) {
+                garble(buffers);
+            }
+            self.faults.tamper(buffers);
+            let kind = death::kind_of(buffers);
+            death::at(self.faults.fate, Moment::Send(kind));
+            companion.socket.send_notified(buffers, key)?;
+            death::at(self.faults.fate, Moment::Sent(kind));
+            Ok(())
         })
     }
 
     fn recv(&self, s: SanSocket, submission: Submission<'_>) -> Result<(), WsaError> {
         let companion = self.find(s)?;
         self.submit(&companion, submission, Kind::Receive, |buffers, key| {
+            self.operations.receives_into(key, buffers);
             companion.socket.recv_notified(buffers, key)
         })
     }
 
-    fn progress(&self, s: SanSocket, _pending: bool) -> Result<(), WsaError> {
-        // The inner provider has a thread, or the switch calls `progress_all`.
-        self.find(s).map(drop)
+    fn progress(&self, s: SanSocket, pending: bool) -> Result<(), WsaError> {
+        self.find(s)?.progress(self.inner()?.table(), pending)
     }
 
     fn address_list(&self, s: SanSocket) -> Result<Vec<SockAddr>, WsaError> {
-        self.find(s)?.socket.address_list()
+        let mut addresses = self.find(s)?.socket.address_list()?;
+        addresses.retain(|address| !self.faults.ipv4 || address.socket_addr().is_ipv4());
+        Ok(addresses)
     }
 
     fn duplicate_socket(&self, s: SanSocket, process_id: u32) -> Result<NonZeroU32, WsaError> {
-        let info = self.find(s)?.socket.duplicate(process_id, 0)?;
+        death::at(self.faults.fate, Moment::Duplicate);
+        let companion = self.find(s)?;
+        let info = companion.socket.duplicate(process_id, 0)?;
+        companion.given.store(true, Ordering::Relaxed);
+        death::at(self.faults.fate, Moment::Duplicated);
         NonZeroU32::new(info.dwProviderReserved).ok_or(WsaError::WSASYSCALLFAILURE)
     }
 
     fn close_socket(&self, s: SanSocket) -> Result<(), WsaError> {
         let companion = lock(&self.sockets).remove(&s).ok_or(WsaError::WSAENOTSOCK)?;
-        // The inner provider's completions of what is pending come in here.
+        self.extras.closed(s);
+        let given = companion.given.load(Ordering::Relaxed);
+        let moment = |moment| death::at(self.faults.fate.filter(|_| given), moment);
+        moment(Moment::Close);
+        // Completes what is pending, and then gives the handle back.
         let closed = companion.socket.close();
-        let handle: SwitchSocket = companion.handle;
-        drop(companion);
-        self.operations.forget(handle);
-        closed.and(self.upcalls.close_socket_handle(handle))
+        moment(Moment::Closed);
+        closed
     }
 
     fn register_memory(

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use wsd_spi::client::{
-    MemorySlice, RdmaRegistration, Registration, Remote, Segment, SharedMemory, Socket, StableMemory,
+    MemorySlice, RdmaRegistration, Registration, Remote, Segment, SharedMemory, Socket, StableMemory, Table,
 };
+use wsd_spi::ffi::{FALSE, WSAOVERLAPPED, WSS_OPERATION_IN_PROGRESS};
 use wsd_spi::provider::{MemoryRange, RemoteBuffer, UserBuffer, UserBuffers};
-use wsd_spi::{MemoryAccess, RegistrationHandle, SwitchSocket, WsaError};
+use wsd_spi::{Event, MemoryAccess, RegistrationHandle, SwitchSocket, WsaError};
 
 use crate::inner::lock;
 
@@ -19,9 +21,22 @@ pub(crate) const DESCRIPTOR: usize = 128;
 pub(crate) struct Companion {
     pub(crate) socket: Socket,
     pub(crate) handle: SwitchSocket,
+    /// Another process has it now.
+    pub(crate) given: AtomicBool,
     registered: Mutex<HashMap<RegistrationHandle, Arc<Registration>>>,
     exposed: Mutex<HashMap<Vec<u8>, RdmaRegistration>>,
     shared: Mutex<HashMap<usize, SharedMemory>>,
+    connecting: Mutex<Connecting>,
+    sent: AtomicU64,
+}
+
+/// The meeting, as far as only this provider knows of it.
+#[derive(Default)]
+struct Connecting {
+    event: Option<Event>,
+    /// The first look at a listener was had.
+    looked: bool,
+    answer: Option<WsaError>,
 }
 
 /// Memory of the switch.
@@ -84,7 +99,36 @@ pub(crate) struct Part {
 impl Companion {
     pub(crate) fn new(socket: Socket, handle: SwitchSocket) -> Self {
         let (registered, exposed, shared) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { socket, handle, registered, exposed, shared }
+        let (given, connecting, sent) = (AtomicBool::default(), Mutex::default(), AtomicU64::new(0));
+        Self { socket, handle, given, registered, exposed, shared, connecting, sent }
+    }
+
+    /// The number of the message that is about to be sent.
+    pub(crate) fn next_message(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The event of FD_CONNECT or FD_ACCEPT.
+    pub(crate) fn answers_to(&self, event: Option<Event>) {
+        lock(&self.connecting).event = event;
+    }
+
+    /// Records how a connect has ended; the event to set.
+    pub(crate) fn answer(&self, error: WsaError) -> Option<Event> {
+        let mut connecting = lock(&self.connecting);
+        connecting.answer = Some(error);
+        connecting.event
+    }
+
+    /// The event of a listener of which nothing was accepted yet; once.
+    pub(crate) fn first_look(&self) -> Option<Event> {
+        let mut connecting = lock(&self.connecting);
+        if std::mem::replace(&mut connecting.looked, true) { None } else { connecting.event }
+    }
+
+    /// Takes the record.
+    pub(crate) fn take_answer(&self) -> Option<WsaError> {
+        lock(&self.connecting).answer.take()
     }
 
     pub(crate) fn register(
@@ -161,6 +205,35 @@ impl Companion {
             self.socket.rdma_write_notified(segments, remote, key)
         } else {
             self.socket.rdma_read_notified(segments, remote, key)
+        }
+    }
+
+    /// Has the inner provider check the socket's state, and make progress if a request is `pending`, by asking it for the result
+    /// of a request that it never got.
+    ///
+    /// # Errors
+    /// Those of `SanProvider::progress`.
+    pub(crate) fn progress(&self, table: &Table, pending: bool) -> Result<(), WsaError> {
+        let function = table.procs.lpWSPGetOverlappedResult.ok_or(WsaError::WSASYSCALLFAILURE)?;
+        let internal = if pending { WSS_OPERATION_IN_PROGRESS } else { 0 };
+        let mut request = WSAOVERLAPPED { Internal: internal, ..WSAOVERLAPPED::zeroed() };
+        let (mut bytes, mut flags, mut errno) = (0, 0, 0);
+        // SAFETY: the entry is of a started provider; all pointers are to local variables, and a provider keeps none of a request
+        // that was not submitted.
+        let done = unsafe {
+            function(
+                self.socket.descriptor().raw(),
+                &raw mut request,
+                &raw mut bytes,
+                FALSE,
+                &raw mut flags,
+                &raw mut errno,
+            )
+        };
+        match WsaError::reported(errno) {
+            _ if done != FALSE => Ok(()),
+            WsaError::WSA_IO_INCOMPLETE => Ok(()),
+            error => Err(error),
         }
     }
 

@@ -66,6 +66,7 @@ fn tiny_rdma_writes() {
     assert!(both_directions(faults, faults, 1_000_000).traced("WSPRdmaWrite("));
 }
 
+/// SW-132, SW-133: completions come on a thread of the provider's, each for its own request.
 #[test]
 fn late_completions() {
     both_directions("plain,late,early-rdma", "plain,late,early-rdma", 1_000_000);

@@ -10,7 +10,7 @@ use rustix::net::{
     socket_with,
 };
 
-use crate::fd::{BorrowedFd, OwnedFd, move_high};
+use crate::fd::{BorrowedFd, OwnedFd, hidden};
 
 /// Making, silencing and ringing bells.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Bell {
 
 fn socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(move_high(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?.into()))
+    hidden(|| socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None))
 }
 
 fn address(token: [u64; 2], number: u32) -> Result<SocketAddrUnix, Errno> {

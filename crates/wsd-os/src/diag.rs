@@ -34,15 +34,7 @@ pub fn find_tcp(local: SocketAddr, peer: SocketAddr) -> Result<SocketFacts, Errn
     let netlink = Netlink::new(SOCK_DIAG, 0)?;
     netlink.request(SOCK_DIAG_BY_FAMILY, 0, &wanted.request())?;
     let mut buffer = [0; 1024];
-    let packet = netlink.receive(&mut buffer)?;
-    for message in netlink::messages(packet) {
-        if let Some(end) = message.end() {
-            end?;
-        } else if message.kind == SOCK_DIAG_BY_FAMILY {
-            return wanted.read(message.body).ok_or(Errno::NOENT);
-        }
-    }
-    Err(Errno::NOENT)
+    wanted.find(netlink.receive(&mut buffer)?)
 }
 
 /// The parts of `struct inet_diag_sockid` that name a connection.
@@ -97,6 +89,18 @@ impl Id {
         request
     }
 
+    /// Finds the socket in an answer.
+    fn find(&self, packet: &[u8]) -> Result<SocketFacts, Errno> {
+        for message in netlink::messages(packet) {
+            if let Some(end) = message.end() {
+                end?;
+            } else if message.kind == SOCK_DIAG_BY_FAMILY {
+                return self.read(message.body).ok_or(Errno::NOENT);
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
     /// Reads a `struct inet_diag_msg`; `None` if it is about another socket (the kernel also finds listeners).
     fn read(&self, body: &[u8]) -> Option<SocketFacts> {
         let names = body.get(4..40)?;
@@ -118,5 +122,67 @@ impl Id {
             cookie,
             state: State::from_number(body[1])?,
         })
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::netlink::fuzz::packet;
+
+    fn wanted() -> Id {
+        let name = |text: &str| text.parse().expect("a name");
+        Id::new(name("127.0.0.1:80"), name("127.0.0.2:1234")).expect("of one family")
+    }
+
+    /// `struct inet_diag_msg`, as the kernel writes it for the wanted socket.
+    fn right() -> Vec<u8> {
+        let wanted = wanted();
+        let mut body = vec![wanted.family, 1, 0, 0];
+        body.extend(wanted.names);
+        body.extend((1..=32).collect::<Vec<u8>>());
+        body
+    }
+
+    /// The right body, changed here and there and cut.
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+        let cut = prop_oneof![3 => Just(usize::MAX), 1 => 0..80_usize];
+        (changes, cut).prop_map(|(changes, cut)| {
+            let mut body = right();
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            body.truncate(cut);
+            body
+        })
+    }
+
+    #[test]
+    fn the_right_answer_is_read() {
+        let facts = wanted().read(&right()).expect("complete");
+        assert_eq!(facts.state, State::Established);
+        assert_eq!(facts.cookie.to_ne_bytes()[..4], [5, 6, 7, 8]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Only an answer with exactly the wanted names is believed.
+        #[test]
+        fn no_other_socket_is_found(packet in packet(body())) {
+            if wanted().find(&packet).is_ok() {
+                let names = wanted().names;
+                prop_assert!(packet.windows(names.len()).any(|part| part == names));
+            }
+        }
+
+        #[test]
+        fn any_body_is_read(body in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = wanted().read(&body);
+        }
     }
 }

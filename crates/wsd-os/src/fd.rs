@@ -5,10 +5,16 @@ use core::mem::ManuallyDrop;
 use std::os::fd as std_fd;
 
 use rustix::io::{self, Errno};
-use rustix::process::{Resource, getrlimit};
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::{raw, tcp};
 
+mod hidden;
+
+pub(crate) use hidden::{Change, hidden_pair};
+pub use hidden::{
+    close_hidden_in_child, duplicate_high, hidden, hold_for_fork, is_hidden, move_high, release_after_fork,
+    while_unchanged,
+};
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 
 /// A file descriptor that is closed, by a raw system call, when this value is dropped.
@@ -26,14 +32,28 @@ impl OwnedFd {
     pub fn duplicate(&self) -> Result<Self, Errno> {
         duplicate_high(self.as_fd())
     }
+
+    /// Whether close(2) may wait until a peer has got what was sent (`SO_LINGER`).
+    fn closes_slowly(&self) -> bool {
+        tcp::linger(self.as_fd()).is_ok_and(|limit| limit.is_some_and(|limit| !limit.is_zero()))
+    }
 }
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
-        private(self.0.as_raw_fd(), false);
-        // SAFETY: this value owns the descriptor, and nobody uses it any more: it is being dropped.
-        unsafe { io::close(self.0.as_raw_fd()) }
+        let change = hidden::show(self.0.as_raw_fd());
+        // Nobody waits with a change begun. A child forked before the kernel has taken the number back, which it does first,
+        // has a copy until it ends or becomes another program: then the peer's end of file comes late.
+        let _change = change.filter(|_| !self.closes_slowly());
+        close(self.0.as_raw_fd());
     }
+}
+
+/// Closes a descriptor of ours, if it still is one: a program that closes numbers which it does not know may have been faster,
+/// and a fork that nobody announced (a system call of its own) may have copied a mark without its descriptor.
+fn close(fd: RawFd) {
+    // SAFETY: whoever calls this owns the descriptor and gives it up. EBADF is the only error that leaves anything as it was.
+    let _ = unsafe { raw::syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) };
 }
 
 impl From<std_fd::OwnedFd> for OwnedFd {
@@ -63,8 +83,11 @@ impl AsRawFd for OwnedFd {
 }
 
 impl IntoRawFd for OwnedFd {
+    /// The number is not hidden from the program any more.
     fn into_raw_fd(self) -> RawFd {
-        ManuallyDrop::new(self).0.as_raw_fd()
+        let raw = ManuallyDrop::new(self).0.as_raw_fd();
+        hidden::show(raw);
+        raw
     }
 }
 
@@ -101,82 +124,17 @@ pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> bool {
         || io::fcntl_getfd(fd).is_err()
 }
 
-/// The highest number at which hidden descriptors start. The kernel's table of descriptors, which every fork copies,
-/// is as long as the highest number in use, so numbers near a limit of a million would make forks slow.
-const HIGHEST_START: u64 = 4096 - 256;
-
-/// Moves `fd` to a number near the soft `RLIMIT_NOFILE` (at most about 4096), where programs that choose descriptor
-/// numbers or expect low ones do not meet it, and makes it close-on-exec.
-///
-/// Where no high number is free, a lower one is taken; if none at all is free, `fd` itself is returned, close-on-exec.
-pub fn move_high(fd: OwnedFd) -> OwnedFd {
-    let high = match duplicate_high(fd.as_fd()) {
-        Ok(high) if high.as_raw_fd() > fd.as_raw_fd() => high,
-        _ => {
-            // The only failure of F_SETFD is EBADF, which an owned descriptor does not give.
-            let _ = io::fcntl_setfd(&fd, io::FdFlags::CLOEXEC);
-            fd
-        }
-    };
-    private(high.as_raw_fd(), true);
-    high
-}
-
-/// Hidden descriptors of this process, one bit each; higher numbers than these are not given out by [`move_high`].
-static PRIVATE: [AtomicU64; 128] = [const { AtomicU64::new(0) }; 128];
-
-fn private(fd: RawFd, on: bool) {
-    let Some(word) = PRIVATE.get(fd as usize / 64) else { return };
-    let bit = 1 << (fd as usize % 64);
-    if on {
-        word.fetch_or(bit, Ordering::Relaxed);
-    } else if word.load(Ordering::Relaxed) & bit != 0 {
-        word.fetch_and(!bit, Ordering::Relaxed);
-    }
-}
-
-/// Whether `fd` is a hidden descriptor of our own, which the program does not know and must not close.
-pub fn is_private(fd: RawFd) -> bool {
-    let word = usize::try_from(fd).ok().and_then(|fd| PRIVATE.get(fd / 64));
-    word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (fd as usize % 64)) != 0)
-}
-
-/// In the child of a fork: closes the copies of all hidden descriptors but those in `kept`. Links then belong to the parent
-/// alone, whose death the peers notice. The values that owned them must be forgotten, not dropped.
-pub fn close_private_in_child(kept: &[RawFd]) {
-    for (number, word) in PRIVATE.iter().enumerate() {
-        let mut bits = word.load(Ordering::Relaxed);
-        while bits != 0 {
-            let fd = (number * 64 + bits.trailing_zeros() as usize) as RawFd;
-            bits &= bits - 1;
-            if !kept.contains(&fd) {
-                private(fd, false);
-                // SAFETY: a descriptor of ours, whose owner lives on only in the parent.
-                unsafe { io::close(fd) };
-            }
-        }
-    }
-}
-
-/// A close-on-exec duplicate of `fd` at a high number; see [`move_high`].
-///
-/// # Errors
-///
-/// `EMFILE` if the process has no free descriptor number at all.
-pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let top = soft.saturating_sub(64).min(HIGHEST_START);
-    for start in [top, top / 2, 64] {
-        if let Ok(high) = io::fcntl_dupfd_cloexec(fd, start as RawFd) {
-            return Ok(high.into());
-        }
-    }
-    io::fcntl_dupfd_cloexec(fd, 3).map(OwnedFd::from)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use rustix::net::sockopt::set_socket_linger;
+
     use super::*;
+    use crate::atomic::{AtomicBool, Ordering};
+    use crate::testing::eventually;
     use rustix::pipe::pipe;
 
     #[test]
@@ -188,14 +146,30 @@ mod tests {
         assert_eq!(size_of::<Option<OwnedFd>>(), 4);
     }
 
+    /// close(2) of a socket with SO_LINGER (socket(7)) waits for the peer; a fork does not.
     #[test]
-    fn moved_descriptor_is_high_and_close_on_exec() {
-        let (read, write) = pipe().expect("a pipe");
-        let before = read.as_raw_fd();
-        let high = move_high(read.into());
-        assert!(high.as_raw_fd() > before && high.as_raw_fd() >= 64, "{high:?}");
-        assert_eq!(io::fcntl_getfd(&high), Ok(io::FdFlags::CLOEXEC));
-        io::write(&write, b"x").expect("the pipe still has a reader");
-        assert_eq!(io::read(&high, &mut [0; 1][..]), Ok(1));
+    fn forks_do_not_wait_for_a_lingering_close() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut sender = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let peer = listener.accept().expect("accepted").0;
+        sender.set_nonblocking(true).expect("an open socket");
+        while sender.write(&[0; 65536]).is_ok() {}
+        set_socket_linger(&sender, Some(Duration::from_secs(600))).expect("an open socket");
+        let sender = move_high(std_fd::OwnedFd::from(sender).into());
+        let number = sender.as_raw_fd();
+        let forked = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let closing = scope.spawn(|| drop(sender));
+            assert!(eventually(|| !is_hidden(number)), "the close has begun");
+            scope.spawn(|| {
+                hold_for_fork();
+                release_after_fork();
+                forked.store(true, Ordering::Relaxed);
+            });
+            let first = eventually(|| forked.load(Ordering::Relaxed)) && !closing.is_finished();
+            // Ends the close in any case, and with it the test.
+            drop(peer);
+            assert!(first, "the fork does not wait until the peer has read");
+        });
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use crate::fd::{OwnedFd, move_high};
+use crate::fd::{OwnedFd, hidden};
 
 /// The whole file as text.
 ///
@@ -13,7 +13,9 @@ use crate::fd::{OwnedFd, move_high};
 ///
 /// As open(2) and read(2); `EFBIG` if it is longer than `limit` bytes; `EILSEQ` if it is not UTF-8.
 pub fn read_to_string(path: &Path, limit: usize) -> Result<String, Errno> {
-    let fd = OwnedFd::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    // A pipe does not wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = hidden(|| open(path, flags, Mode::empty()))?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -36,5 +38,5 @@ pub fn read_to_string(path: &Path, limit: usize) -> Result<String, Errno> {
 /// As open(2).
 pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-    open(path, flags, Mode::from_raw_mode(0o644)).map(|fd| move_high(fd.into()))
+    hidden(|| open(path, flags, Mode::from_raw_mode(0o644)))
 }

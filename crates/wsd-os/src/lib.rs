@@ -58,7 +58,7 @@ pub mod process;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod random;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod raw;
+pub mod raw;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod signal;
 #[cfg(all(target_os = "linux", not(loom)))]

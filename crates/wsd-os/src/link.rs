@@ -13,7 +13,7 @@ use rustix::net::{
     listen, recvmsg, sendmsg, socket_with, socketpair,
 };
 
-use crate::fd::{AsFd, BorrowedFd, OwnedFd, move_high};
+use crate::fd::{AsFd, BorrowedFd, Change, OwnedFd, hidden, hidden_pair, move_high};
 use crate::sockopt;
 
 /// How many descriptors can travel with one packet.
@@ -46,8 +46,8 @@ impl Listener {
     /// `EAGAIN` if none waits; `EMFILE`, `ENFILE`.
     pub fn accept(&self) -> Result<Link, Errno> {
         loop {
-            match accept_with(&self.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(fd) => return Ok(Link { fd: move_high(fd.into()) }),
+            match hidden(|| accept_with(&self.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)) {
+                Ok(fd) => return Ok(Link { fd }),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(error) => return Err(error),
             }
@@ -108,9 +108,9 @@ impl Link {
     /// `EMFILE`, `ENFILE`.
     pub fn pair() -> Result<(Self, Self), Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        let (one, other) = (OwnedFd::from(one), OwnedFd::from(other));
-        Ok((Self { fd: move_high(one) }, Self { fd: move_high(other) }))
+        let (one, other) =
+            hidden_pair(|| socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None))?;
+        Ok((Self { fd: one }, Self { fd: other }))
     }
 
     /// Takes a descriptor as one end of a link.
@@ -177,6 +177,7 @@ impl Link {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let change = Change::begin();
         let result = loop {
             match recvmsg(&self.fd, &mut [IoSliceMut::new(bytes)], &mut control, flags) {
                 Err(Errno::INTR) => {}
@@ -188,12 +189,19 @@ impl Link {
         };
         // Before anything else: from here on they are closed by our own type, not by libc's close.
         let (fds, count) = take_fds(&mut control);
+        drop(change);
         let truncated = result.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
         if truncated || count > max_fds {
             return Err(Errno::MSGSIZE);
         }
         // No packet is empty.
         Ok((result.bytes != 0).then_some(Packet { len: result.bytes, fds }))
+    }
+}
+
+impl From<Link> for OwnedFd {
+    fn from(link: Link) -> Self {
+        link.fd
     }
 }
 
@@ -206,8 +214,7 @@ impl AsFd for Link {
 
 fn new_socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    Ok(move_high(fd.into()))
+    hidden(|| socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None))
 }
 
 /// Takes the descriptors out of `control`; the second value also counts those for which there was no room.
@@ -217,7 +224,7 @@ fn take_fds(control: &mut RecvAncillaryBuffer<'_>) -> ([Option<OwnedFd>; MAX_FDS
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             for fd in rights {
-                let fd = OwnedFd::from(fd);
+                let fd = move_high(fd.into());
                 if let Some(place) = fds.get_mut(count) {
                     *place = Some(fd);
                 }

@@ -157,8 +157,9 @@ impl FamilyLock {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // No such thread, or the number now belongs to a thread of the kernel: the owner is dead, and nobody
                 // sleeps for the lock, or the kernel would have passed it on. One locker wins.
-                Err(Errno::SRCH | Errno::PERM) if seen & libc::FUTEX_TID_MASK != 0 => {
-                    if self.take_over(seen, tid) {
+                // Of an owner that came, and died, since we looked, the next look tells.
+                Err(Errno::SRCH | Errno::PERM) => {
+                    if seen & libc::FUTEX_TID_MASK != 0 && self.take_over(seen, tid) {
                         return Ok(true);
                     }
                 }

@@ -6,7 +6,7 @@ use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
 };
 
-use crate::fd::{AsFd, BorrowedFd, OwnedFd, move_high};
+use crate::fd::{AsFd, BorrowedFd, OwnedFd, hidden};
 
 /// The length of `struct nlmsghdr`.
 const HEADER: usize = 16;
@@ -39,8 +39,7 @@ impl Netlink {
     /// A socket of `protocol` that also gets the multicasts of `groups`.
     pub(crate) fn new(protocol: Option<Protocol>, groups: u32) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        let fd = move_high(fd.into());
+        let fd = hidden(|| socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol))?;
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self { fd })
     }
@@ -86,7 +85,12 @@ impl Message<'_> {
         match i32::from(self.kind) {
             libc::NLMSG_ERROR | libc::NLMSG_DONE => {
                 let code = number::<4>(self.body, 0).map_or(0, i32::from_ne_bytes);
-                Some(if code < 0 { Err(Errno::from_raw_os_error(code.wrapping_neg())) } else { Ok(()) })
+                Some(match code {
+                    -4095..0 => Err(Errno::from_raw_os_error(-code)),
+                    // No error number: Errno cannot hold it.
+                    ..-4095 => Err(Errno::IO),
+                    0.. => Ok(()),
+                })
             }
             _ => None,
         }
@@ -121,6 +125,9 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
+pub(crate) mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -139,5 +146,18 @@ mod tests {
         }
         assert_eq!(messages(&[0; 64]).count(), 0);
         assert_eq!(messages(&[]).count(), 0);
+    }
+
+    #[test]
+    fn numbers_that_are_no_errors_are_survived() {
+        let end = |code: i32| {
+            let body = code.to_ne_bytes();
+            Message { kind: libc::NLMSG_ERROR as u16, flags: 0, body: &body }.end()
+        };
+        assert_eq!(end(-libc::ENOENT), Some(Err(Errno::NOENT)));
+        assert_eq!(end(0), Some(Ok(())));
+        for code in [-4096, i32::MIN] {
+            assert_eq!(end(code), Some(Err(Errno::IO)));
+        }
     }
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::atomic::{AtomicBool, Ordering};
-use crate::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd, move_high};
+use crate::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd, hidden};
 use crate::signal::Mask;
 use crate::{clock, raw};
 
@@ -52,8 +52,7 @@ pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, mask: Option<Mask>) 
 ///
 /// As epoll_create1(2): `EMFILE`, `ENFILE`, `ENOMEM`.
 pub fn epoll_create() -> Result<OwnedFd, Errno> {
-    let fd = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)?;
-    Ok(move_high(fd.into()))
+    hidden(|| rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC))
 }
 
 /// Registers, changes or removes `fd` in the epoll set `epoll`. `event` is ignored for

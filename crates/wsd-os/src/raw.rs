@@ -1,21 +1,52 @@
-//! System calls that rustix does not offer, by the instruction itself.
+//! System calls that rustix does not offer, by the instruction itself; also the way by which a front end passes a program's
+//! call on to the kernel.
 //!
 //! libc's `syscall()` is not used: it sets `errno`, and the library above exports a `syscall` of its own.
 
 use core::arch::asm;
+use core::ffi::c_long;
 
 use rustix::io::Errno;
 
 /// Makes system call `number` with up to six arguments (unused ones are 0) and returns its result.
 ///
-/// Numbers are libc's `SYS_*` constants. Interruption is not hidden: `EINTR` is returned.
+/// Numbers are libc's `SYS_*` constants.
+///
+/// # Errors
+///
+/// As the system call. Interruption is not hidden: `EINTR` is returned.
 ///
 /// # Safety
 ///
 /// As for the system call: every pointer among the arguments must be valid for what the call does with it, and the
 /// effect of the call (unmapping, closing) must not break anybody else's invariant.
 #[inline(always)]
-pub(crate) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> Result<usize, Errno> {
+pub unsafe fn syscall(number: c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
+    // SAFETY: the contract is the same.
+    checked(unsafe { call(number, arguments) })
+}
+
+/// A kernel result as a `Result`.
+///
+/// # Errors
+///
+/// What a `result` between -4095 and -1 stands for.
+#[inline(always)]
+pub fn checked(result: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&result) {
+        Err(Errno::from_raw_os_error(-result as i32))
+    } else {
+        Ok(result as usize)
+    }
+}
+
+/// As [`syscall`], with what the kernel left in the result register: an error is its number, negative.
+///
+/// # Safety
+///
+/// As [`syscall`].
+#[inline(always)]
+pub unsafe fn call(number: c_long, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     #[cfg(target_arch = "x86_64")]
@@ -42,11 +73,7 @@ pub(crate) unsafe fn syscall(number: i64, arguments: [usize; 6]) -> Result<usize
             options(nostack),
         );
     }
-    if (-4095..0).contains(&result) {
-        Err(Errno::from_raw_os_error(-result as i32))
-    } else {
-        Ok(result as usize)
-    }
+    result
 }
 
 /// The address of `value` as a system call argument.

@@ -16,6 +16,14 @@ pub(crate) fn get_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, value: &mut [
     Ok((len as usize).min(value.len()))
 }
 
+/// Sets option `name` of `level` to `value` (setsockopt(2)).
+pub(crate) fn set_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    let place = value.as_ptr().expose_provenance();
+    let arguments = [fd.as_raw_fd() as usize, level as usize, name as usize, place, value.len(), 0];
+    // SAFETY: the kernel reads `value.len()` bytes at `place`.
+    unsafe { raw::syscall(libc::SYS_setsockopt, arguments) }.map(|_| ())
+}
+
 /// An option of exactly `N` bytes.
 pub(crate) fn get<const N: usize>(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<[u8; N], Errno> {
     let mut value = [0; N];

@@ -22,6 +22,7 @@
 // What is `pub` is exported to the program by its symbol, not by a path.
 #![allow(unreachable_pub)]
 
+mod access;
 mod data;
 mod descriptors;
 mod errno;

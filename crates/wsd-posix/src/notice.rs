@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::net::SocketAddr;
 
 use rustix::io::Errno;
 use wsd_switch::front::{self, EpollEvent, Socket};
@@ -82,6 +83,8 @@ notices! {
     after_fork_in_parent(failed: bool);
     /// After a fork, in the child.
     after_fork_in_child();
+    /// After that, where threads may be made.
+    serve_in_child();
     /// Before this process becomes, or starts, another program.
     before_exec();
     /// The process ends, or becomes another program.
@@ -94,6 +97,8 @@ notices! {
     accepted(listener: Socket, fd: c_int);
     /// `connect` returned.
     connected(socket: Socket, result: Result<(), Errno>);
+    /// The other end of `socket` has this name.
+    peer_known(socket: Socket, peer: SocketAddr);
     /// `listen` succeeded.
     listening(socket: Socket);
     /// `new` is a copy of `old`.

@@ -52,6 +52,8 @@ unsafe fn handled(number: c_long, arguments: [usize; 6]) -> Option<isize> {
             | libc::SYS_shutdown
             | libc::SYS_setsockopt
             | libc::SYS_getsockopt
+            | libc::SYS_getsockname
+            | libc::SYS_getpeername
             | libc::SYS_ioctl => {
                 front::find(arguments[0] as c_int).and_then(|_| on_socket(number, arguments))
             }
@@ -94,6 +96,8 @@ unsafe fn on_socket(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<is
             libc::SYS_getsockopt => {
                 sockets::getsockopt(fd, b as c_int, c as c_int, at_mut(d), at_mut(e)) as isize
             }
+            libc::SYS_getsockname => sockets::getsockname(fd, at_mut(b), at_mut(c)) as isize,
+            libc::SYS_getpeername => sockets::getpeername(fd, at_mut(b), at_mut(c)) as isize,
             libc::SYS_ioctl => sockets::ioctl(fd, b as u64, c) as isize,
             _ => return None,
         }

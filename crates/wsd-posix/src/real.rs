@@ -110,6 +110,8 @@ functions! {
     accept(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
     accept4(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int;
     connect(c_int, *const sockaddr, socklen_t) -> c_int;
+    getsockname(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
+    getpeername(c_int, *mut sockaddr, *mut socklen_t) -> c_int;
     listen(c_int, c_int) -> c_int;
     shutdown(c_int, c_int) -> c_int;
     getsockopt(c_int, c_int, c_int, *mut c_void, *mut socklen_t) -> c_int;
@@ -175,7 +177,6 @@ functions! {
     pthread_cancel(pthread_t) -> c_int;
     fork() -> pid_t;
     _Fork() -> pid_t;
-    daemon(c_int, c_int) -> c_int;
     execve(Path, Array, Array) -> c_int;
     execv(Path, Array) -> c_int;
     execvp(Path, Array) -> c_int;

@@ -43,4 +43,5 @@ unsafe extern "C" fn after_fork_in_parent() {
 unsafe extern "C" fn after_fork_in_child() {
     wsd_shm::after_fork_in_child();
     notice::after_fork_in_child();
+    notice::serve_in_child();
 }

@@ -1,4 +1,4 @@
-"""Send back all that arrives, with asyncio. Argument: port."""
+"""Send back all that arrives, with asyncio. Arguments: address, port."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ async def echo(reader, writer):
 
 
 async def main():
-    server = await asyncio.start_server(echo, "127.0.0.1", int(sys.argv[1]), backlog=1024)
+    server = await asyncio.start_server(echo, sys.argv[1], int(sys.argv[2]), backlog=1024)
     await server.serve_forever()
 
 

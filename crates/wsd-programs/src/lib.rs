@@ -7,6 +7,7 @@
 //! With `WSD_PROGRAMS_PLAIN=1` in the environment nothing is switched, and only the programs and the measuring are
 //! tested: the kernel must then have carried what otherwise it must not.
 
+mod bed;
 mod cleanup;
 mod kernel;
 mod ports;
@@ -28,9 +29,11 @@ pub use sampler::{Observed, Sampler, Seen};
 pub use scene::Scene;
 pub use state::{Effort, Holdings};
 pub use stream::{RandomStream, copy_hashed, sha256, sha256_of};
-pub use switch::{Connection, Mode, Sides, connections, listed, plain_only, run_under, wsdirect};
+pub use switch::{Connection, Mode, Sides, connections, plain_only, run_under, wsdirect};
 pub use user::User;
-pub use verdict::{Expected, assert_kernel_carried_less_than, assert_promoted, assert_reasons};
+pub use verdict::{
+    Expected, assert_kernel_carried_less_than, assert_promoted, assert_reasons, assert_travelled_by,
+};
 pub use wait::{until, wait_listening};
 
 /// Tests of one workload in all three arrangements: both ends switched, only the server, only the client.

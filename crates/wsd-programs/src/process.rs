@@ -16,6 +16,8 @@ pub struct Process {
     child: Child,
     name: String,
     stop: libc::c_int,
+    /// How long its end may take.
+    patience: Duration,
     output: PathBuf,
     errors: PathBuf,
     to: Option<ChildStdin>,
@@ -30,6 +32,7 @@ impl Process {
         mut command: Command,
         folder: &Path,
         watchdog: &cleanup::Watchdog,
+        patience: Duration,
     ) -> Self {
         let name = program.name();
         let (output, errors) = files(folder, &name);
@@ -59,7 +62,7 @@ impl Process {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let group = watchdog.watch(number_of(&child));
         let (to, from) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        Self { child, name, stop: program.stop, output, errors, to, from, _group: group }
+        Self { child, name, stop: program.stop, patience, output, errors, to, from, _group: group }
     }
 
     /// Its process id.
@@ -136,7 +139,7 @@ impl Process {
         if let Some(mut from) = self.from.take() {
             from.read_to_end(&mut printed).expect("a pipe");
         }
-        let status = self.wait(Duration::from_secs(60));
+        let status = self.wait(self.patience);
         assert!(status.success(), "{} ended with {status}", self.name);
         if printed.is_empty() {
             printed = std::fs::read(&self.output).unwrap_or_default();

@@ -12,6 +12,7 @@ const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/u
 pub struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+    pub(crate) options: Vec<OsString>,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) user: Option<User>,
     pub(crate) piped: bool,
@@ -32,6 +33,7 @@ impl Program {
         Self {
             path: path.to_owned(),
             arguments: Vec::new(),
+            options: Vec::new(),
             environment: Vec::new(),
             user: None,
             piped: false,
@@ -57,6 +59,13 @@ impl Program {
     #[must_use]
     pub fn arg(mut self, argument: impl ToString) -> Self {
         self.arguments.push(argument.to_string().into());
+        self
+    }
+
+    /// Give `wsdirect run` these options, where it is used.
+    #[must_use]
+    pub fn under<A: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = A>) -> Self {
+        self.options.extend(options.into_iter().map(|option| option.as_ref().to_owned()));
         self
     }
 

@@ -1,5 +1,6 @@
 //! Watching connections while they are alive.
 
+use crate::bed::Bed;
 use crate::kernel::Kernel;
 use crate::switch::{Connection, listed};
 use crate::wait::until;
@@ -43,9 +44,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn look(&mut self, wsdirect: &std::path::Path) {
+    fn look(&mut self, bed: &Bed, wsdirect: &std::path::Path) {
         let begin = Instant::now();
-        match listed(wsdirect) {
+        match listed(bed, wsdirect) {
             Ok(connections) => self.note(connections),
             Err(error) => self.errors.push(error),
         }
@@ -79,14 +80,14 @@ pub struct Sampler {
 impl Sampler {
     /// Start to watch.
     #[must_use]
-    pub fn start(wsdirect: PathBuf, ports: &[u16]) -> Self {
+    pub(crate) fn start(bed: Bed, wsdirect: PathBuf, ports: &[u16]) -> Self {
         let seen = Arc::new(Mutex::new(Seen { ports: ports.to_vec(), ..Seen::default() }));
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, ending) = (Arc::clone(&seen), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             hurry();
             while !ending.load(Ordering::Relaxed) {
-                shared.lock().unwrap_or_else(PoisonError::into_inner).look(&wsdirect);
+                shared.lock().unwrap_or_else(PoisonError::into_inner).look(&bed, &wsdirect);
                 std::thread::park_timeout(PERIOD);
             }
         });
@@ -106,7 +107,7 @@ impl Sampler {
     /// When looking takes too long.
     pub fn settle(&self) {
         let now = self.so_far().looks;
-        until(Duration::from_secs(20), "looks at the connections", || {
+        until(Duration::from_secs(60), "looks at the connections", || {
             (self.so_far().looks > now + SETTLED).then_some(())
         });
     }

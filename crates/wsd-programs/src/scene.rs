@@ -1,23 +1,28 @@
 //! One test: its folder, its ports, its processes, its limit in time.
 
+use crate::bed::Bed;
 use crate::cleanup::Watchdog;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::program::Program;
 use crate::sampler::{Sampler, Seen};
-use crate::switch::{Mode, Sides, listed, plain_only, run_under, wsdirect};
-use crate::verdict::Expected;
+use crate::switch::{Connection, Mode, Sides, listed, plain_only, run_under, wsdirect};
+use crate::verdict::{Expected, assert_travelled_by};
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What one test works with. Nothing of it is left when it is dropped.
 #[derive(Debug)]
 pub struct Scene {
     sides: Sides,
+    bed: Bed,
     wsdirect: PathBuf,
     ports: RefCell<Vec<Port>>,
+    limit: Duration,
     folder: tempfile::TempDir,
     watchdog: Watchdog,
 }
@@ -38,8 +43,17 @@ impl Scene {
         let wsdirect = if plain_only() { PathBuf::new() } else { for_all_users(&wsdirect(), folder.path()) };
         let limit =
             std::env::var("WSD_PROGRAMS_LIMIT").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(60);
-        let watchdog = Watchdog::new(folder.path(), Duration::from_secs(limit));
-        Self { sides, wsdirect, ports: RefCell::default(), watchdog, folder }
+        let limit = Duration::from_secs(limit);
+        let watchdog = Watchdog::new(folder.path(), limit);
+        Self {
+            sides,
+            bed: Bed::from_environment(),
+            wsdirect,
+            ports: RefCell::default(),
+            limit,
+            watchdog,
+            folder,
+        }
     }
 
     /// Which sides are switched.
@@ -60,6 +74,24 @@ impl Scene {
         &self.wsdirect
     }
 
+    /// Where servers listen.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.bed.address
+    }
+
+    /// The provider that promoted connections must travel by, if the bed says so.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        self.bed.provider.as_deref()
+    }
+
+    /// How much of something a test takes: the first usually, the second where processors are emulated.
+    #[must_use]
+    pub fn amount<N>(&self, usual: N, emulated: N) -> N {
+        if self.bed.emulated { emulated } else { usual }
+    }
+
     /// A port of this test alone.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -72,25 +104,32 @@ impl Scene {
     /// Start a server.
     #[must_use]
     pub fn server(&self, program: &Program) -> Process {
-        self.start(self.sides.server(), program)
+        let command = run_under(self.sides.server(), &self.wsdirect, program);
+        self.start(command, program)
     }
 
     /// Start a client.
     #[must_use]
     pub fn client(&self, program: &Program) -> Process {
-        self.start(self.sides.client(), program)
+        self.start_where_clients_run(self.sides.client(), program)
     }
 
     /// Start a helper that has nothing to do with the switch.
     #[must_use]
     pub fn plain(&self, program: &Program) -> Process {
-        self.start(Mode::Plain, program)
+        self.start(run_under(Mode::Plain, &self.wsdirect, program), program)
+    }
+
+    /// As [`Scene::plain`], where clients run.
+    #[must_use]
+    pub fn plain_client(&self, program: &Program) -> Process {
+        self.start_where_clients_run(Mode::Plain, program)
     }
 
     /// Watch the connections of these ports.
     #[must_use]
     pub fn watch(&self, ports: &[u16]) -> Sampler {
-        Sampler::start(self.wsdirect.clone(), ports)
+        Sampler::start(self.bed.clone(), self.wsdirect.clone(), ports)
     }
 
     /// Where data must go by shared memory: exchange messages until so many ends of connections of that port are
@@ -98,27 +137,39 @@ impl Scene {
     ///
     /// # Panics
     ///
-    /// When they are not after ten seconds, or when `wsdirect list` fails.
+    /// When they are not after ten seconds (sixty where processors are emulated), or when `wsdirect list` fails.
     pub fn await_promotion(&self, port: u16, ends: usize, mut exchange: impl FnMut()) {
         let begin = Instant::now();
         while self.promotes() {
             exchange();
-            let mut listed = listed(&self.wsdirect).expect("wsdirect list works");
-            listed.retain(|end| end.touches(&[port]));
+            let listed = self.ends(port);
             let promoted = listed.iter().filter(|end| end.is_promoted()).count();
             if promoted == ends && listed.len() == ends {
                 return;
             }
-            let late = begin.elapsed() > Duration::from_secs(10);
+            // After breaks in a row the switch pauses for up to 25 seconds before each attempt.
+            let late = begin.elapsed() > Duration::from_secs(self.amount(10, 180));
             let some = &listed[..listed.len().min(4)];
             assert!(!late, "{promoted} of {ends} ends promoted, {} listed: {some:#?}", listed.len());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
+    /// The connection ends with that port, on every host of the bed.
+    #[must_use]
+    pub fn ends(&self, port: u16) -> Vec<Connection> {
+        let mut listed = listed(&self.bed, &self.wsdirect).expect("wsdirect list works");
+        listed.retain(|end| end.touches(&[port]));
+        listed
+    }
+
     /// Judge what was seen.
     pub fn judge(&self, seen: &Seen, expected: &Expected) {
-        seen.judge(self.sides, expected);
+        // While emulated processors make a companion TCP goes on, nobody knows how long: then only not all went by it.
+        seen.judge(self.sides, expected, self.amount(10, 100));
+        if let Some(provider) = &self.bed.provider {
+            assert_travelled_by(seen, provider);
+        }
     }
 
     /// Whether data must go by shared memory.
@@ -127,10 +178,17 @@ impl Scene {
         self.sides == Sides::Both && !plain_only()
     }
 
-    fn start(&self, mode: Mode, program: &Program) -> Process {
-        let mut command = run_under(mode, &self.wsdirect, program);
+    fn start_where_clients_run(&self, mode: Mode, program: &Program) -> Process {
+        let command = run_under(mode, &self.wsdirect, program);
+        match self.bed.elsewhere(&command, program) {
+            Some(elsewhere) => self.start(elsewhere, &program.clone().as_user(None)),
+            None => self.start(command, program),
+        }
+    }
+
+    fn start(&self, mut command: Command, program: &Program) -> Process {
         command.current_dir(self.folder());
-        Process::start(program, command, self.folder(), &self.watchdog)
+        Process::start(program, command, self.folder(), &self.watchdog, self.limit)
     }
 }
 

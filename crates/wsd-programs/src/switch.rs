@@ -1,5 +1,6 @@
 //! The `wsdirect` command: running programs under it, and asking it about connections.
 
+use crate::bed::Bed;
 use crate::program::Program;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -53,7 +54,7 @@ pub struct Connection {
     pub local: String,
     /// The peer's address.
     pub peer: String,
-    /// `shm` or `tcp`.
+    /// The provider's name, or `tcp`.
     pub path: String,
     /// Why it is on TCP.
     pub reason: Option<String>,
@@ -68,16 +69,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether it travels by shared memory.
+    /// Whether it travels by a provider: by shared memory, unless the test chose another one.
     #[must_use]
     pub fn is_promoted(&self) -> bool {
-        self.path == "shm"
+        self.path != "tcp"
     }
 
     /// All bytes of both directions.
     #[must_use]
     pub fn carried(&self) -> u64 {
         self.san_bytes_sent + self.san_bytes_received + self.tcp_bytes_sent + self.tcp_bytes_received
+    }
+
+    /// Whether both are the same end of the same connection, at whatever time.
+    fn is_same_end(&self, other: &Self) -> bool {
+        (self.pid, self.fd, &self.local, &self.peer) == (other.pid, other.fd, &other.local, &other.peer)
     }
 
     /// Whether one of its ends has one of these ports.
@@ -126,7 +132,7 @@ pub fn run_under(mode: Mode, wsdirect: &Path, program: &Program) -> Command {
         Command::new(&program.path)
     } else {
         let mut command = Command::new(wsdirect);
-        command.args(["run", "--"]).arg(&program.path);
+        command.arg("run").args(&program.options).arg("--").arg(&program.path);
         command
     };
     command.args(&program.arguments).envs(program.environment.iter().cloned());
@@ -138,12 +144,31 @@ pub fn run_under(mode: Mode, wsdirect: &Path, program: &Program) -> Command {
 /// # Errors
 ///
 /// What went wrong, for a test's message.
-pub fn listed(wsdirect: &Path) -> Result<Vec<Connection>, String> {
+pub(crate) fn listed(bed: &Bed, wsdirect: &Path) -> Result<Vec<Connection>, String> {
+    let mut all: Vec<Connection> = Vec::new();
     if plain_only() {
-        return Ok(Vec::new());
+        return Ok(all);
     }
-    let output =
-        Command::new(wsdirect).args(["list", "--json"]).output().map_err(|error| error.to_string())?;
+    for command in bed.listing(wsdirect) {
+        for connection in list(command)? {
+            // Another network namespace is no other host: its processes are listed here already.
+            if !all.iter().any(|known| connection.is_same_end(known)) {
+                all.push(connection);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The command that lists the connections of this host.
+pub(crate) fn listing(wsdirect: &Path) -> Command {
+    let mut command = Command::new(wsdirect);
+    command.args(["list", "--json"]);
+    command
+}
+
+fn list(mut command: Command) -> Result<Vec<Connection>, String> {
+    let output = command.output().map_err(|error| error.to_string())?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         return Err(format!("wsdirect list ended with {}: {complaint}", output.status));
@@ -152,14 +177,15 @@ pub fn listed(wsdirect: &Path) -> Result<Vec<Connection>, String> {
         .map_err(|error| format!("wsdirect list: {error} in {}", String::from_utf8_lossy(&output.stdout)))
 }
 
-/// The connections of these processes.
+/// The connections of these processes of this host.
 ///
 /// # Panics
 ///
 /// When `wsdirect list` fails.
 #[must_use]
 pub fn connections(pids: &[u32]) -> Vec<Connection> {
-    let mut connections = listed(&wsdirect()).expect("wsdirect list works");
+    let mut connections =
+        if plain_only() { Vec::new() } else { list(listing(&wsdirect())).expect("wsdirect list works") };
     connections.retain(|connection| pids.contains(&connection.pid));
     connections
 }

@@ -16,8 +16,8 @@ pub struct Expected {
 }
 
 impl Seen {
-    /// Judge a whole workload.
-    pub fn judge(&self, sides: Sides, expected: &Expected) {
+    /// Judge a whole workload, of which the kernel may carry less than so many percent until it is promoted.
+    pub(crate) fn judge(&self, sides: Sides, expected: &Expected, percent: u64) {
         assert!(self.errors.is_empty(), "looking failed: {:?}", self.errors);
         assert!(
             self.kernel.sockets() > 0,
@@ -27,7 +27,7 @@ impl Seen {
         );
         if !plain_only() && sides == Sides::Both {
             assert_promoted(self, expected);
-            assert_kernel_carried_less_than(self, 10, expected.payload);
+            assert_kernel_carried_less_than(self, percent, expected.payload);
         } else {
             // This also shows that the measuring sees what it must see.
             let carried = self.kernel.carried();
@@ -57,7 +57,7 @@ impl Seen {
     }
 }
 
-/// Both ends of all busy connections travel by shared memory.
+/// Both ends of all busy connections travel by a provider.
 pub fn assert_promoted(seen: &Seen, expected: &Expected) {
     let (promoted, others): (Vec<_>, Vec<_>) =
         seen.busy(expected.busy).into_iter().partition(|observed| observed.connection.is_promoted());
@@ -73,6 +73,13 @@ pub fn assert_promoted(seen: &Seen, expected: &Expected) {
     }
     let stayed: Vec<_> = others.iter().filter(|observed| observed.looks >= SETTLED).collect();
     assert!(stayed.is_empty(), "{} stayed on TCP in {}", stayed.len(), seen.summary());
+}
+
+/// What was promoted travels by that provider, not by another one that serves these addresses too.
+pub fn assert_travelled_by(seen: &Seen, provider: &str) {
+    let promoted = seen.connections.values().map(|observed| &observed.connection).filter(|c| c.is_promoted());
+    let others: Vec<_> = promoted.filter(|connection| connection.path != provider).collect();
+    assert!(others.is_empty(), "not by {provider}: {others:#?}");
 }
 
 /// The kernel carried less than so many percent of the payload.

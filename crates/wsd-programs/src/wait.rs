@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// No program takes longer to start, also on emulated or busy processors.
+const START: Duration = Duration::from_secs(60);
+
 /// Look again and again until there is an answer.
 ///
 /// # Panics
@@ -20,9 +23,7 @@ pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>
 
 /// Wait until something listens on the port, without connecting to it.
 pub fn wait_listening(port: u16) {
-    until(Duration::from_secs(20), &format!("a listener on port {port}"), || {
-        is_listening(port).then_some(())
-    });
+    until(START, &format!("a listener on port {port}"), || is_listening(port).then_some(()));
 }
 
 fn is_listening(port: u16) -> bool {

@@ -20,7 +20,8 @@ struct Pair {
 
 fn puppets(scene: &Scene) -> Pair {
     let port = scene.port();
-    let puppet = Program::at(env!("CARGO_BIN_EXE_wsd-puppet").as_ref()).arg(port).piped();
+    let puppet =
+        Program::at(env!("CARGO_BIN_EXE_wsd-puppet").as_ref()).arg(scene.address()).arg(port).piped();
     let mut server = scene.server(&puppet);
     let client = scene.client(&puppet);
     assert_eq!(server.ask("listen"), "listening");

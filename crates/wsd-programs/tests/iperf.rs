@@ -4,11 +4,14 @@ use wsd_programs::{Expected, Program, Scene, three_ways, wait_listening};
 
 fn four_streams(scene: &Scene, direction: &[&str]) {
     let port = scene.port();
-    let iperf = Program::named("iperf3");
-    let server = scene.server(&iperf.clone().args(["-s", "-1", "-B", "127.0.0.1", "-p"]).arg(port));
+    let (iperf, address) = (Program::named("iperf3"), scene.address().to_string());
+    let server = scene.server(&iperf.clone().args(["-s", "-1", "-B", &address, "-p"]).arg(port));
     wait_listening(port);
     let watch = scene.watch(&[port]);
-    let client = iperf.args(["-c", "127.0.0.1", "-P", "4", "-t", "3", "-J", "-p"]).arg(port).args(direction);
+    let client = iperf
+        .args(["-c", &address, "-P", "4", "-t", scene.amount("3", "12"), "-J", "-p"])
+        .arg(port)
+        .args(direction);
     let printed = scene.client(&client).finish_text();
     let seen = watch.stop();
     server.finish();
@@ -16,7 +19,7 @@ fn four_streams(scene: &Scene, direction: &[&str]) {
     let bytes =
         |sum: &str| report["end"][sum]["bytes"].as_u64().unwrap_or_else(|| panic!("no {sum} in {printed}"));
     let (sent, received) = (bytes("sum_sent"), bytes("sum_received"));
-    assert!(received > 50_000_000 && received <= sent, "{received} of {sent} bytes");
+    assert!(received > scene.amount(50_000_000, 5_000_000) && received <= sent, "{received} of {sent} bytes");
     scene.judge(&seen, &Expected { connections: 4, busy: received / 100, payload: received });
 }
 

@@ -1,5 +1,6 @@
 //! nginx with two workers of their own user, read by curl and wrk.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use wsd_programs::{
@@ -7,6 +8,7 @@ use wsd_programs::{
     wait_listening,
 };
 
+/// Lengths of the files.
 const BIG: u64 = 100_000_000;
 const SMALL: u64 = 1000;
 const TERM: i32 = 15;
@@ -14,26 +16,27 @@ const TERM: i32 = 15;
 /// A server of one big file, which it sends by sendfile or copies itself, and one small file.
 struct Site {
     _server: Process,
-    port: u16,
+    address: SocketAddr,
+    /// Hashes of their contents.
     big: String,
     small: String,
 }
 
 fn nginx(scene: &Scene) -> Site {
-    let port = scene.port();
+    let address = SocketAddr::new(scene.address(), scene.port());
     let folder = scene.folder();
     let files = folder.join("files");
     std::fs::create_dir(&files).expect("a new folder");
-    let big = write(&files.join("big"), u64::from(port), BIG);
+    let big = write(&files.join("big"), u64::from(address.port()), BIG);
     let small = write(&files.join("small"), 7, SMALL);
     let configuration = folder.join("nginx.conf");
-    std::fs::write(&configuration, configure(folder, port)).expect("room for a file");
+    std::fs::write(&configuration, configure(folder, address)).expect("room for a file");
     let server = Program::named("nginx").stopped_by(TERM);
     let server =
         server.arg("-c").arg(configuration.display()).arg("-e").arg(folder.join("error.log").display());
     let server = scene.server(&server);
-    wait_listening(port);
-    Site { _server: server, port, big, small }
+    wait_listening(address.port());
+    Site { _server: server, address, big, small }
 }
 
 fn write(path: &Path, seed: u64, length: u64) -> String {
@@ -42,7 +45,7 @@ fn write(path: &Path, seed: u64, length: u64) -> String {
     copy_hashed(RandomStream::new(seed, length), file).expect("room for a file").0
 }
 
-fn configure(folder: &Path, port: u16) -> String {
+fn configure(folder: &Path, address: SocketAddr) -> String {
     let folder = folder.display();
     let user = User::reachable("www-data").map_or_else(String::new, |user| format!("user {};", user.name));
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -55,7 +58,7 @@ fn configure(folder: &Path, port: u16) -> String {
          http {{
              access_log off; keepalive_requests 10000000; {temporary}
              server {{
-                 listen 127.0.0.1:{port};
+                 listen {address};
                  location / {{ root {folder}/files; sendfile on; }}
                  location /copied/ {{ alias {folder}/files/; sendfile off; }}
              }}
@@ -66,17 +69,18 @@ fn configure(folder: &Path, port: u16) -> String {
 /// The big file six times over one connection, with and without sendfile; then the small one.
 fn curl_gets_files(scene: &Scene, user: Option<User>) {
     let site = nginx(scene);
-    let base = format!("http://127.0.0.1:{}", site.port);
+    let base = format!("http://{}", site.address);
     let curl = Program::named("curl").args(["-sS", "--fail", "--noproxy", "*"]).piped().as_user(user);
-    let watch = scene.watch(&[site.port]);
-    let rounds: u64 = 6;
+    let watch = scene.watch(&[site.address.port()]);
+    let rounds: u64 = scene.amount(6, 2);
     let urls = (0..rounds)
         .map(|round| if round % 2 == 0 { format!("{base}/big") } else { format!("{base}/copied/big") });
     let mut client = scene.client(&curl.clone().args(urls));
     let mut output = client.take_output();
     for round in 0..rounds {
-        if round + 1 == rounds {
-            // The rest does not fit into the pipe, so that the client waits and is seen.
+        if round == 0 || round + 1 == rounds {
+            // What is sent does not fit into the pipe, so that the client waits: at first until the connection is
+            // promoted, or the kernel would carry whatever goes until then; at last until what it carried is seen.
             watch.settle();
         }
         let body = std::io::Read::take(&mut output, BIG);
@@ -92,8 +96,8 @@ fn curl_gets_files(scene: &Scene, user: Option<User>) {
 /// Fifty clients for four seconds.
 fn wrk_gets_small_files(scene: &Scene, user: Option<User>) {
     let site = nginx(scene);
-    let url = format!("http://127.0.0.1:{}/small", site.port);
-    let watch = scene.watch(&[site.port]);
+    let url = format!("http://{}/small", site.address);
+    let watch = scene.watch(&[site.address.port()]);
     let wrk = Program::named("wrk").args(["-t2", "-c50", "-d4s"]).arg(url).as_user(user);
     let printed = scene.client(&wrk).finish_text();
     let seen = watch.stop();

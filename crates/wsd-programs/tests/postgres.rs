@@ -1,6 +1,8 @@
 //! PostgreSQL: a process for each connection, servers and clients of different users.
 
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 use wsd_programs::{
     Expected, Process, Program, Scene, User, find_beside, sha256, sha256_of, three_ways, until,
@@ -17,8 +19,9 @@ fn tool(name: &str) -> Program {
 }
 
 /// A client program, of a user who is not the server's.
-fn client(name: &str, port: u16) -> Program {
-    let database = ["-h", "127.0.0.1", "-U", "postgres", "-p"];
+fn client(scene: &Scene, name: &str, port: u16) -> Program {
+    let address = scene.address().to_string();
+    let database = ["-h", &address, "-U", "postgres", "-p"];
     tool(name).as_user(User::reachable("nobody")).args(database).arg(port).env("HOME", "/nonexistent")
 }
 
@@ -39,19 +42,26 @@ fn postgres(scene: &Scene) -> Database {
     let made =
         tool("initdb").as_user(user.clone()).args(["-A", "trust", "-U", "postgres", "-N", "-D", &data]);
     scene.plain(&made).finish();
+    // Without this only the loopback network may.
+    let rules = OpenOptions::new().append(true).open(Path::new(&data).join("pg_hba.conf"));
+    rules
+        .and_then(|mut rules| writeln!(rules, "host all all samenet trust"))
+        .expect("the new database's file");
     let server = tool("postgres").as_user(user).stopped_by(FAST).args(["-D", &data, "-p"]).arg(port);
-    let settings =
-        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "shared_buffers=32MB"];
+    let listen = format!("listen_addresses={}", scene.address());
+    let settings = [&listen, "unix_socket_directories=", "fsync=off", "shared_buffers=32MB"];
     let server = scene.server(&settings.iter().fold(server, |server, setting| server.args(["-c", setting])));
-    until(Duration::from_secs(20), "the database", || server.log().contains("ready to accept").then_some(()));
+    until(Duration::from_secs(60), "the database", || server.log().contains("ready to accept").then_some(()));
     Database { _server: server, port }
 }
 
 fn pgbench_runs(scene: &Scene) {
     let database = postgres(scene);
-    scene.client(&client("pgbench", database.port).args(["-i", "-s", "1", "-q", "postgres"])).finish();
+    scene.client(&client(scene, "pgbench", database.port).args(["-i", "-s", "1", "-q", "postgres"])).finish();
     let watch = scene.watch(&[database.port]);
-    let run = client("pgbench", database.port).args(["-c", "8", "-j", "2", "-T", "4", "-n", "postgres"]);
+    let [unit, amount] = scene.amount(["-t", "200"], ["-T", "15"]);
+    let run =
+        client(scene, "pgbench", database.port).args(["-c", "8", "-j", "2", unit, amount, "-n", "postgres"]);
     let printed = scene.client(&run).finish_text();
     let seen = watch.stop();
     let number = |name: &str| -> u64 {
@@ -60,16 +70,26 @@ fn pgbench_runs(scene: &Scene) {
         line.trim().split(['/', ' ']).next().and_then(|digits| digits.parse().ok()).expect("a number")
     };
     let transactions = number("number of transactions actually processed:");
-    assert!(transactions > 100, "{printed}");
+    assert!(transactions > scene.amount(100, 20), "{printed}");
     assert_eq!(number("number of failed transactions:"), 0, "{printed}");
     // A transaction is seven statements, and seven answers; 600 bytes are less than that.
-    scene.judge(&seen, &Expected { connections: 8, busy: 20_000, payload: transactions * 600 });
+    scene.judge(
+        &seen,
+        &Expected { connections: 8, busy: scene.amount(20_000, 5000), payload: transactions * 600 },
+    );
 }
 
 fn psql_reads_what_it_wrote(scene: &Scene) {
     let database = postgres(scene);
-    let psql =
-        client("psql", database.port).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "postgres"]);
+    let psql = client(scene, "psql", database.port).args([
+        "-X",
+        "-q",
+        "-A",
+        "-t",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "postgres",
+    ]);
     let rows: String = (0..200_000).map(|row| format!("{row}\tvalue {row}\n")).collect();
     let file = scene.folder().join("rows");
     std::fs::write(&file, &rows).expect("room for a file");

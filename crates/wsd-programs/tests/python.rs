@@ -10,7 +10,7 @@ fn http_server_and_client(scene: &Scene) {
     wait_listening(port);
     let watch = scene.watch(&[port]);
     let client =
-        Program::python(include_str!("../scripts/http_client.py")).arg(port).arg(file.display()).arg(24);
+        Program::python(include_str!("../scripts/http_client.py")).arg(port).arg(file.display()).arg(36);
     let mut client = scene.client(&client.piped());
     let payload = client.hear().parse().expect("a count");
     watch.settle();
@@ -36,18 +36,21 @@ fn file_server(scene: &Scene) {
     assert!(read == content, "the file differs");
 }
 
-fn five_hundred_asyncio_connections(scene: &Scene) {
+fn hundreds_of_asyncio_connections(scene: &Scene) {
     let port = scene.port();
-    let _server = scene.server(&Program::python(include_str!("../scripts/asyncio_server.py")).arg(port));
+    let _server = scene.server(
+        &Program::python(include_str!("../scripts/asyncio_server.py")).arg(scene.address()).arg(port),
+    );
     wait_listening(port);
     let watch = scene.watch(&[port]);
-    let client = Program::python(include_str!("../scripts/asyncio_client.py")).arg(port).args(["500", "80"]);
-    let mut client = scene.client(&client.piped());
+    let connections = scene.amount(500, 200);
+    let client = Program::python(include_str!("../scripts/asyncio_client.py")).arg(scene.address()).arg(port);
+    let mut client = scene.client(&client.arg(connections).arg(80).piped());
     let payload = client.hear().parse().expect("a count");
     watch.settle();
     let seen = watch.stop();
     client.finish();
-    scene.judge(&seen, &Expected { connections: 500, busy: 200_000, payload });
+    scene.judge(&seen, &Expected { connections, busy: 200_000, payload });
 }
 
-three_ways!(http_server_and_client, file_server, five_hundred_asyncio_connections);
+three_ways!(http_server_and_client, file_server, hundreds_of_asyncio_connections);

@@ -8,14 +8,19 @@ use wsd_programs::{Expected, Process, Program, RandomStream, Scene, sha256, thre
 fn redis(scene: &Scene) -> (Process, u16) {
     let port = scene.port();
     let server =
-        Program::named("redis-server").args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    let server = scene.server(&server.arg("--dir").arg(scene.folder().display()).arg("--port").arg(port));
+        Program::named("redis-server").args(["--save", "", "--appendonly", "no", "--protected-mode", "no"]);
+    let server = server.arg("--bind").arg(scene.address()).arg("--dir").arg(scene.folder().display());
+    let server = scene.server(&server.arg("--port").arg(port));
     wait_listening(port);
     (server, port)
 }
 
-fn benchmark(port: u16, arguments: &str) -> Program {
-    Program::named("redis-benchmark").arg("--csv").arg("-p").arg(port).args(arguments.split(' '))
+fn client(scene: &Scene, name: &str, port: u16) -> Program {
+    Program::named(name).arg("-h").arg(scene.address()).arg("-p").arg(port)
+}
+
+fn benchmark(scene: &Scene, port: u16, arguments: &str) -> Program {
+    client(scene, "redis-benchmark", port).arg("--csv").args(arguments.split(' '))
 }
 
 /// Each test of the benchmark must have got somewhere.
@@ -26,21 +31,23 @@ fn check_rates(printed: &str, tests: usize) {
     assert!(!printed.contains("Error"), "{printed}");
 }
 
-fn fifty_clients(scene: &Scene) {
+fn many_clients(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let printed = scene.client(&benchmark(port, "-t get,set,mset -c 50 -n 60000 -d 1000")).finish_text();
+    let (clients, requests) = (50, scene.amount(60_000, 16_000));
+    let arguments = format!("-t get,set,mset -c {clients} -n {requests} -d 1000");
+    let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 3);
     // SET and GET carry one value each, MSET carries ten.
-    let payload = 60_000 * 1000 * 12;
+    let payload = requests * 1000 * 12;
     let seen = watch.stop();
-    scene.judge(&seen, &Expected { connections: 50, busy: 500_000, payload });
+    scene.judge(&seen, &Expected { connections: clients, busy: payload / clients as u64 / 30, payload });
 }
 
 fn long_answers(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let printed = scene.client(&benchmark(port, "-t lrange -c 50 -n 8000 -d 100")).finish_text();
+    let printed = scene.client(&benchmark(scene, port, "-t lrange -c 50 -n 8000 -d 100")).finish_text();
     // The benchmark fills the list first, then asks for 100, 300, 500 and 600 elements.
     check_rates(&printed, 5);
     let payload = 8000 * 100 * (100 + 300 + 500 + 600);
@@ -54,7 +61,7 @@ fn two_hundred_clients_with_pipelines(scene: &Scene) {
     // Enough that what goes by TCP before promotion counts little.
     let requests = if scene.promotes() { 1_500_000 } else { 300_000 };
     let arguments = format!("-t get,set -P 16 -c 200 -d 200 -n {requests}");
-    let printed = scene.client(&benchmark(port, &arguments)).finish_text();
+    let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 2);
     let payload = requests * 200 * 2;
     let seen = watch.stop();
@@ -63,7 +70,7 @@ fn two_hundred_clients_with_pipelines(scene: &Scene) {
 
 fn values_are_read_back(scene: &Scene) {
     let (_server, port) = redis(scene);
-    let cli = Program::named("redis-cli").arg("-p").arg(port);
+    let cli = client(scene, "redis-cli", port);
 
     let big = RandomStream::new(u64::from(port), 20_000_000).bytes();
     let file = scene.folder().join("big");
@@ -99,15 +106,15 @@ fn value(number: usize) -> String {
 /// A client that is killed in the midst of its work harms no other.
 fn killed_client_harms_nobody(scene: &Scene) {
     let (_server, port) = redis(scene);
-    let endless = scene.client(&benchmark(port, "-t get,set -c 20 -l"));
+    let endless = scene.client(&benchmark(scene, port, "-t get,set -c 20 -l"));
     std::thread::sleep(Duration::from_millis(700));
     drop(endless);
-    let printed = scene.client(&benchmark(port, "-t get,set -c 20 -n 20000")).finish_text();
+    let printed = scene.client(&benchmark(scene, port, "-t get,set -c 20 -n 20000")).finish_text();
     check_rates(&printed, 2);
 }
 
 three_ways!(
-    fifty_clients,
+    many_clients,
     long_answers,
     two_hundred_clients_with_pipelines,
     values_are_read_back,

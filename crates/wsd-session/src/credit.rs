@@ -64,6 +64,16 @@ impl Credit {
         Ok(())
     }
 
+    /// The peer has moved to another process, which has posted `count` receives and knows nothing of the old ones.
+    pub fn renewed(&mut self, count: u16) {
+        self.available = u32::from(count);
+    }
+
+    /// The credits of this side in another process, where no receive is posted yet: messages that the peer can take.
+    pub fn moved(available: u16) -> Self {
+        Self { available: u32::from(available), ..Self::default() }
+    }
+
     /// A `Negotiate` has arrived, which needs no credit (SW-102).
     pub fn negotiate_arrived(&mut self) -> Result<(), CreditError> {
         self.posted = self.posted.checked_sub(1).ok_or(CreditError::Exceeded)?;

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{bytes, mapping_parameters, negotiated, next, parameters, promoted, proven};
+use common::{between_hosts, bytes, mapping_parameters, negotiated, next, parameters, promoted, proven};
 use proptest::prelude::*;
-use wsd_session::{Direction, Flow, Frame, Message, ProtocolError, Session};
+use wsd_session::{Direction, Flow, Frame, Mark, Marks, Message, ProtocolError, Session};
 
 fn flow() -> impl Strategy<Value = Flow> {
     prop_oneof![Just(Flow::FromConnecting), Just(Flow::FromListening)]
@@ -14,7 +14,7 @@ fn flow() -> impl Strategy<Value = Flow> {
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let offset = prop_oneof![8 => 0..200_u64, 1 => any::<u64>()];
     let length = prop_oneof![4 => Just(12_usize), 1 => 1..20_usize];
-    (0..24_u8, offset, any::<u32>(), length, flow(), 0..4_u16, any::<bool>()).prop_map(
+    (0..29_u8, offset, any::<u32>(), length, flow(), 0..4_u16, any::<bool>()).prop_map(
         |(kind, offset, total, length, flow, credits, written)| {
             let descriptor = vec![1; length];
             let descriptor = descriptor.as_slice();
@@ -42,7 +42,15 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
                 19 => Message::Urgent { offset },
                 20 => Message::Credit,
                 21 => Message::Bye,
-                _ => Message::Window { room: offset, taken: u64::from(total) },
+                22 => Message::Window { room: offset, taken: u64::from(total) },
+                23 => Message::Suspend,
+                24 => Message::Suspended,
+                25 => Message::StreamMarks(Marks([
+                    Mark::new(16, offset).expect("a granule"),
+                    Mark::new(1 << (4 + total % 20), u64::from(total)).expect("a granule"),
+                ])),
+                26 => Message::StreamProof([length as u8; 32]),
+                _ => Message::Resume { receives: u16::from(kind) + credits },
             };
             bytes(credits, message)
         },
@@ -59,6 +67,7 @@ fn sessions() -> Vec<Session> {
     }
     let mut add = |(x, y): (Session, Session)| all.extend([x, y]);
     add(negotiated(parameters(), parameters(), 12));
+    add(negotiated(between_hosts(), between_hosts(), 12));
     add(proven(mapping_parameters(), mapping_parameters(), 12));
     add(promoted(50));
     let (mut x, mut y) = promoted(50);
@@ -86,7 +95,7 @@ fn feed(session: &mut Session, message: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -187,7 +187,7 @@ fn run(own: [Parameters; 2], receives: u16, acts: Vec<(bool, Act)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1500), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn pumping_sessions_agree(acts in prop::collection::vec(act(), 0..300), receives in 4..14_u16) {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bytes, hex, parameters};
-use wsd_session::{DecodeError, Flow, Frame, Kind, Message, NegotiationError};
+use wsd_session::{DecodeError, Flow, Frame, Kind, Mark, Marks, Message, NegotiationError};
 
 /// Section 2 for `common::parameters()`.
 const PAYLOAD: &str = concat!(
@@ -27,6 +27,11 @@ const PAYLOAD: &str = concat!(
     "00000000000000000000ffff0a010203",
     "02000000",
 );
+
+fn marks() -> Marks {
+    let mark = |granule, length| Mark::new(granule, length).expect("a granule");
+    Marks([mark(16, 17), mark(2048, 0x1_0000_0001)])
+}
 
 fn vectors() -> Vec<(Message<'static>, String)> {
     let p = parameters;
@@ -85,6 +90,17 @@ fn vectors() -> Vec<(Message<'static>, String)> {
             Message::Window { room: 0x5000, taken: 0x1000 },
             plain("17 00 0300 08000000 0050000000000000 0010000000000000"),
         ),
+        (Message::Suspend, plain("18 00 0300 00000000 0000000000000000")),
+        (Message::Suspended, plain("19 00 0300 00000000 0000000000000000")),
+        (Message::Resume { receives: 12 }, plain("1a 00 0300 00000000 0c00000000000000")),
+        (
+            Message::StreamMarks(marks()),
+            plain("1b 00 0300 20000000 0000000000000000")
+                + "10000000000000001100000000000000"
+                + "00080000000000000100000001000000",
+        ),
+        (Message::StreamProof([0xC3; 32]), plain("1c 00 0300 20000000 0000000000000000") + &"c3".repeat(32)),
+        (Message::Settled, plain("1d 00 0300 00000000 0000000000000000")),
     ]
 }
 
@@ -109,13 +125,15 @@ fn negotiation_is_small() {
     let mut long = negotiate;
     long.resize(257, 0);
     long[4..8].copy_from_slice(&241_u32.to_le_bytes());
-    long[20..22].copy_from_slice(&2_u16.to_le_bytes());
+    long[20..22].copy_from_slice(&5_u16.to_le_bytes());
     assert_eq!(Frame::decode(&long), Err(DecodeError::NegotiationTooLong(257)));
     long.truncate(256);
     long[4..8].copy_from_slice(&240_u32.to_le_bytes());
     assert!(Frame::decode(&long).is_ok(), "a later version may add fields");
-    long[20..22].copy_from_slice(&1_u16.to_le_bytes());
-    assert_eq!(Frame::decode(&long), Err(NegotiationError::Length.into()));
+    for version in [1_u16, 2, 3, 4] {
+        long[20..22].copy_from_slice(&version.to_le_bytes());
+        assert_eq!(Frame::decode(&long), Err(NegotiationError::Length.into()), "version {version}");
+    }
 }
 
 /// Every cut and every extension of every message is refused.
@@ -133,7 +151,7 @@ fn lengths_are_exact() {
 
 #[test]
 fn unknown_types_and_flags_are_refused() {
-    for number in (0..=255_u8).filter(|number| !(1..=23).contains(number)) {
+    for number in (0..=255_u8).filter(|number| !(1..=29).contains(number)) {
         let mut encoded = bytes(0, Message::Proven);
         encoded[0] = number;
         assert_eq!(Frame::decode(&encoded), Err(DecodeError::UnknownType(number)));
@@ -158,6 +176,10 @@ fn ranges_are_checked() {
     refused(Message::Credit, 2, 0, out("credits"));
     refused(Message::RdmaAnnounce { offset: 0, total: 1 }, 16, 0, out("total"));
     refused(Message::Window { room: 9, taken: 9 }, 8, 8, out("taken"));
+    refused(Message::StreamMarks(marks()), 8, 1, out("value"));
+    refused(Message::StreamMarks(marks()), 16, 8, out("granule"));
+    refused(Message::StreamMarks(marks()), 32, 1, out("granule"));
+    refused(Message::StreamProof([0; 32]), 8, 1, out("value"));
     let offer =
         Message::RingOffer { flow: Flow::FromConnecting, length: 1, notify_slot: 0, descriptor: &[1] };
     refused(offer.clone(), 17, 1, out("pad"));

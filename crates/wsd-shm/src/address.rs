@@ -2,7 +2,8 @@
 //!
 //! A listener at `127.0.0.1:8080` is an abstract AF_UNIX socket with the name `wsd-shm-4-7f000001-1f90`. The kernel
 //! makes such names exclusive, keeps them apart by network namespace, and frees them when the process ends, however it
-//! ends.
+//! ends. More listeners at that address are called `wsd-shm-4-7f000001-1f90+1` and so on: TCP decides who may share an
+//! address (SP-045), and the connections of one local address and port to different peers do.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -10,33 +11,51 @@ use wsd_os::net::{AddressMonitor, interface_addresses};
 use wsd_spi::ffi::{AF_INET, AF_INET6};
 use wsd_spi::{SockAddr, WsaError};
 
-use crate::descriptors::Tracked;
+use wsd_engine::Tracked;
 
-/// An address at which one socket of the network namespace can listen. Mapped IPv6 addresses are IPv4 ones.
+/// How many sockets of the network namespace can listen at one address.
+pub(crate) const PLACES: u8 = 8;
+
+/// An address, and the place at it, at which one socket of the network namespace can listen. Mapped IPv6 addresses are IPv4
+/// ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Name {
     ip: IpAddr,
     scope: u32,
     port: u16,
+    place: u8,
 }
 
 impl Name {
-    /// The name for exactly this address.
+    /// The first name for exactly this address.
     pub(crate) fn of(address: &SockAddr) -> Self {
         let scope = match address.socket_addr() {
             SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id(),
             _ => 0,
         };
-        Self { ip: address.socket_addr().ip().to_canonical(), scope, port: address.port() }
+        Self { ip: address.socket_addr().ip().to_canonical(), scope, port: address.port(), place: 0 }
+    }
+
+    /// This and the other places at the same address.
+    pub(crate) fn places(self) -> impl Iterator<Item = Self> {
+        (0..PLACES).map(move |place| Self { place, ..self })
+    }
+
+    /// Which place it is.
+    pub(crate) fn place(&self) -> u8 {
+        self.place
     }
 
     /// The names under which a listener for this address is looked for, best first: the address itself, the wildcard
-    /// of its family, and for IPv4 the wildcard of IPv6, which stands for both families.
+    /// of its family, and for IPv4 the wildcard of IPv6, which stands for both families; each with all its places.
     pub(crate) fn candidates(address: &SockAddr) -> impl Iterator<Item = Self> {
         let exact = Self::of(address);
-        let any = |ip: IpAddr| Self { ip, scope: 0, port: exact.port };
+        let any = |ip: IpAddr| Self { ip, scope: 0, ..exact };
         let v4 = exact.ip.is_ipv4().then(|| any(Ipv4Addr::UNSPECIFIED.into()));
-        [Some(exact), v4, Some(any(Ipv6Addr::UNSPECIFIED.into()))].into_iter().flatten()
+        [Some(exact), v4, Some(any(Ipv6Addr::UNSPECIFIED.into()))]
+            .into_iter()
+            .flatten()
+            .flat_map(Self::places)
     }
 
     /// The name as the kernel gets it.
@@ -47,6 +66,9 @@ impl Name {
         };
         if self.scope != 0 {
             name.push_str(&format!("-{:x}", self.scope));
+        }
+        if self.place != 0 {
+            name.push_str(&format!("+{}", self.place));
         }
         name.into_bytes()
     }
@@ -132,14 +154,18 @@ mod tests {
 
     #[test]
     fn names_are_exact_then_wildcard() {
-        let names: Vec<_> = Name::candidates(&address("127.0.0.1:8080")).map(name).collect();
+        let first = |text: &str| -> Vec<_> {
+            Name::candidates(&address(text)).step_by(PLACES.into()).map(name).collect()
+        };
         let v6 = "0".repeat(32);
         assert_eq!(
-            names,
+            first("127.0.0.1:8080"),
             ["wsd-shm-4-7f000001-1f90", "wsd-shm-4-00000000-1f90", &format!("wsd-shm-6-{v6}-1f90")]
         );
-        let names: Vec<_> = Name::candidates(&address("[::1]:80")).map(name).collect();
+        let names = first("[::1]:80");
         assert_eq!(names, [format!("wsd-shm-6-{}1-50", "0".repeat(31)), format!("wsd-shm-6-{v6}-50")]);
+        let all: Vec<_> = Name::candidates(&address("127.0.0.1:8080")).map(name).collect();
+        assert_eq!((all.len(), all[1].as_str()), (24, "wsd-shm-4-7f000001-1f90+1"));
     }
 
     #[test]

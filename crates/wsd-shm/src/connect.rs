@@ -1,28 +1,25 @@
 //! From two names to a connection: listening, connecting, accepting, refusing, closing.
 //!
-//! A connecting socket finds its peer by the listener's name. The connection to that name becomes the link of the two
+//! A connecting socket finds its peer by the listener's name. Several sockets may listen at one address, of one or of
+//! several processes: it asks one after the other, until one accepts. The connection to that name becomes the link of the two
 //! engines; unless they have one already, as the listener's process number suggests: then the wish goes by that link,
 //! and if the listener turns out to be in another engine of that process (`NotHere`), by a link of its own after all.
 //! Two processes that connect to each other at the same time make two links; each connection stays with its own.
 
 use std::collections::VecDeque;
 
+use wsd_engine::{Core as _, Door, backlog_limit};
 use wsd_os::Errno;
 use wsd_os::link;
-use wsd_spi::ffi::SOMAXCONN;
 use wsd_spi::provider::Accepted;
 use wsd_spi::{SanSocket, SockAddr, SwitchSocket, WsaError};
 
 use crate::address::{Name, in_family};
 use crate::deadlines::Awaited;
-use crate::door::Door;
 use crate::registrations::Registrations;
-use crate::socket::{Listening, Request, Socket, State, Wire};
+use crate::socket::{Listening, Request, Search, Socket, State, Wire};
 use crate::state::{Core, Token};
 use crate::wire::{Ending, Kind, Packet, Refusal};
-
-/// Our own maximum of requests that wait at a listener.
-const MAX_BACKLOG: usize = 1024;
 
 impl Core {
     /// `WSPBind`.
@@ -45,17 +42,13 @@ impl Core {
 
     /// `WSPListen`.
     pub(crate) fn listen(&mut self, id: u32, backlog: i32) -> Result<(), WsaError> {
-        let limit = match backlog {
-            SOMAXCONN => MAX_BACKLOG,
-            other => usize::try_from(other).unwrap_or(0).clamp(1, MAX_BACKLOG),
-        };
+        let limit = backlog_limit(backlog);
         let socket = self.socket(id)?;
         match (socket.state, socket.local) {
             (State::Listening, _) => self.set_backlog(id, limit),
             (State::Connected | State::Broken(_), _) => Err(WsaError::WSAEISCONN),
             (State::Bound, Some(local)) if local.port() != 0 => {
-                let name = Name::of(&local);
-                let door = Door::open(&name.bytes()).map_err(listen_error)?;
+                let (name, door) = open_door(&local)?;
                 self.watch_new(door.raw_fd(), Token::Listener(id)).map_err(listen_error)?;
                 self.keep_spare();
                 self.listeners.insert(name, id);
@@ -97,21 +90,25 @@ impl Core {
         socket.local =
             socket.local.map(|local| if local.is_wildcard() { peer.with_port(local.port()) } else { local });
         socket.peer = Some(peer);
+        socket.search = Search::default();
         self.knock(id, peer, true)?;
         Err(WsaError::WSAEWOULDBLOCK)
     }
 
-    /// Finds the listener, and asks it. `may_guess`: a link that exists may be the right one.
+    /// Finds the next listener, and asks it. `may_guess`: a link that exists may be the right one.
     fn knock(&mut self, id: u32, peer: SockAddr, may_guess: bool) -> Result<(), WsaError> {
-        let end = Name::candidates(&peer)
-            .map(|name| link::Link::connect(&name.bytes()))
-            .find(|result| !matches!(result, Err(Errno::CONNREFUSED)))
+        let search = self.socket(id)?.search;
+        let (position, end) = Name::candidates(&peer)
+            .enumerate()
+            .skip(search.position)
+            .map(|(position, name)| (position, link::Link::connect(&name.bytes())))
+            .find(|(_, result)| !matches!(result, Err(Errno::CONNREFUSED)))
             // Nobody listens here; somebody may by TCP (SP-067).
-            .ok_or(WsaError::WSAETIMEDOUT)?
-            .map_err(|error| match error {
-                Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS => WsaError::WSAENOBUFS,
-                _ => WsaError::WSAETIMEDOUT,
-            })?;
+            .ok_or(if search.refused { WsaError::WSAECONNREFUSED } else { WsaError::WSAETIMEDOUT })?;
+        let end = end.map_err(|error| match error {
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS => WsaError::WSAENOBUFS,
+            _ => WsaError::WSAETIMEDOUT,
+        })?;
         let pid = end.peer_credentials().map_or(0, |peer| peer.pid);
         let known = self.links.iter().rev().find(|(_, link)| link.pid == pid && link.open && !link.lost);
         let (link, guessed) = match known.filter(|_| may_guess && pid != 0) {
@@ -126,16 +123,18 @@ impl Core {
         let local = socket.local.ok_or(WsaError::WSAEINVAL)?;
         socket.state = State::Connecting;
         socket.wire = Some(Wire { link, remote: 0, guessed });
+        socket.search.position = position;
         self.use_link(link, id);
-        self.say(link, Packet::connect(id, &local, &peer));
+        self.say(link, Packet::connect(id, position as u32, &local, &peer));
         self.limit_time(Awaited::Connection(id));
         Ok(())
     }
 
-    /// A peer wants to connect.
-    pub(crate) fn hear_connect(&mut self, link: u32, remote: u32, caller: SockAddr, callee: SockAddr) {
-        let request = Request { link, remote, caller, callee };
-        let found = Name::candidates(&callee).find_map(|name| self.listeners.get(&name).copied());
+    /// A peer wants to connect to the listener that it found at that position.
+    pub(crate) fn hear_connect(&mut self, request: Request, position: u32) {
+        let Request { caller, callee, .. } = request;
+        let name = Name::candidates(&callee).nth(position as usize);
+        let found = name.and_then(|name| self.listeners.get(&name).copied());
         let socket = found.and_then(|id| self.sockets.get_mut(&id));
         let Some((listening, events, family)) =
             socket.and_then(|socket| Some((socket.listening.as_mut()?, &mut socket.events, socket.family)))
@@ -148,7 +147,7 @@ impl Core {
         }
         let (caller, callee) = (in_family(caller, family), in_family(callee, family));
         listening.requests.push_back(Request { caller, callee, ..request });
-        events.accept(self.upcalls);
+        events.accept(self.common.upcalls);
     }
 
     /// Takes the oldest request of a listener (SP-075).
@@ -165,7 +164,7 @@ impl Core {
 
     /// Makes the event of a listener ready for the next request (SP-080).
     pub(crate) fn rearm(&mut self, id: u32) {
-        let upcalls = self.upcalls;
+        let upcalls = self.common.upcalls;
         if let Ok(socket) = self.socket(id)
             && let Some(listening) = &socket.listening
         {
@@ -204,11 +203,11 @@ impl Core {
             .map(|socket| (socket.family, socket.debug))
         else {
             self.refuse(&request, Refusal::Refused);
-            self.actions.close(handle);
+            self.common.actions.close(handle);
             return Err(WsaError::WSAENOTSOCK);
         };
         if !self.use_link(request.link, id) {
-            self.actions.close(handle);
+            self.common.actions.close(handle);
             return Err(WsaError::WSAECONNRESET);
         }
         let mut socket = Socket::new(handle, family, Registrations::new(self.ranges.clone()));
@@ -224,7 +223,7 @@ impl Core {
 
     /// The peer has accepted.
     pub(crate) fn hear_accept(&mut self, link: u32, id: u32, remote: u32) {
-        let upcalls = self.upcalls;
+        let upcalls = self.common.upcalls;
         match self.sockets.get_mut(&id) {
             Some(socket)
                 if socket.state == State::Connecting && socket.wire.is_some_and(|wire| wire.link == link) =>
@@ -246,18 +245,32 @@ impl Core {
             return;
         }
         match why {
-            Refusal::Refused => self.not_connected(id, WsaError::WSAECONNREFUSED),
             Refusal::NotHere if wire.guessed => self.knock_again(id),
             Refusal::Moved => self.knock_again(id),
-            Refusal::NotHere | Refusal::Failed => self.not_connected(id, WsaError::WSAETIMEDOUT),
+            Refusal::Refused => self.knock_at_next(id, true),
+            // It was closed meanwhile.
+            Refusal::NotHere => self.knock_at_next(id, false),
+            Refusal::Failed => self.not_connected(id, WsaError::WSAETIMEDOUT),
         }
+    }
+
+    /// The listener that was found does not want the connection: perhaps another one at that address does.
+    fn knock_at_next(&mut self, id: u32, refused: bool) {
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.search.position += 1;
+        socket.search.refused |= refused;
+        self.knock_anew(id, true);
     }
 
     /// The link by which a wish to connect went was the wrong one.
     pub(crate) fn knock_again(&mut self, id: u32) {
+        self.knock_anew(id, false);
+    }
+
+    fn knock_anew(&mut self, id: u32, may_guess: bool) {
         self.leave_link(id);
         let Some(peer) = self.sockets.get(&id).and_then(|socket| socket.peer) else { return };
-        if let Err(error) = self.knock(id, peer, false) {
+        if let Err(error) = self.knock(id, peer, may_guess) {
             self.not_connected(id, error);
         }
     }
@@ -265,7 +278,7 @@ impl Core {
     /// A connect has failed: the socket is as it was before.
     pub(crate) fn not_connected(&mut self, id: u32, error: WsaError) {
         self.leave_link(id);
-        let upcalls = self.upcalls;
+        let upcalls = self.common.upcalls;
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.state = State::Bound;
             socket.events.connect(Err(error), upcalls);
@@ -324,7 +337,7 @@ impl Core {
         }
         socket.state = State::Broken(error);
         socket.memory.conceal_all();
-        socket.flow.fail(error, culprit, &mut socket.memory, &mut self.actions);
+        socket.flow.fail(error, culprit, &mut socket.memory, &mut self.common.actions);
     }
 
     /// Ends a connection because the rules were broken, and tells the peer.
@@ -358,17 +371,30 @@ impl Core {
             }
         }
         if let Some(mut socket) = self.sockets.remove(&id) {
-            socket.flow.fail(WsaError::WSA_OPERATION_ABORTED, None, &mut socket.memory, &mut self.actions);
+            socket.flow.fail(
+                WsaError::WSA_OPERATION_ABORTED,
+                None,
+                &mut socket.memory,
+                &mut self.common.actions,
+            );
             socket.memory.clear();
-            self.actions.close(socket.handle);
+            self.common.actions.close(socket.handle);
         }
         Ok(())
     }
 }
 
+/// The first door at this address that is free.
+fn open_door(local: &SockAddr) -> Result<(Name, Door), WsaError> {
+    Name::of(local)
+        .places()
+        .map(|name| (name, Door::open(&name.bytes())))
+        .find(|(_, door)| !matches!(door, Err(Errno::ADDRINUSE)))
+        .map_or(Err(WsaError::WSAEADDRINUSE), |(name, door)| Ok((name, door.map_err(listen_error)?)))
+}
+
 fn listen_error(error: Errno) -> WsaError {
     match error {
-        Errno::ADDRINUSE => WsaError::WSAEADDRINUSE,
         Errno::MFILE | Errno::NFILE => WsaError::WSAEMFILE,
         _ => WsaError::WSAENOBUFS,
     }

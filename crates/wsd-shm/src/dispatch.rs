@@ -4,7 +4,7 @@ use wsd_os::fd::OwnedFd;
 use wsd_spi::WsaError;
 
 use crate::pool::Allocation;
-use crate::socket::State;
+use crate::socket::{Request, State};
 use crate::state::Core;
 use crate::wire::{Ending, Header, Kind, MAX_MESSAGE, Packet, Refusal, addresses, is_hello, u64_at};
 
@@ -25,7 +25,7 @@ impl Core {
                 if caller.family() != callee.family() {
                     return None;
                 }
-                self.hear_connect(link, from, caller, callee);
+                self.hear_connect(Request { link, remote: from, caller, callee }, arg);
                 Some(())
             }
             Kind::Accept => {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use wsd_spi::WsaError;
 use wsd_spi::provider::Overlapped;
 
-use crate::action::Actions;
 use crate::registrations::{Registrations, Remote, Uses};
+use wsd_engine::Actions;
 
 /// Most operations of one kind that wait on a socket.
 pub(crate) const MAX_PENDING: usize = 4096;

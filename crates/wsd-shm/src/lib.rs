@@ -6,7 +6,7 @@
 //!
 //! # How it works
 //!
-//! * A process has an *engine* (`engine`, `state`): all state behind one lock, and an epoll set with everything that
+//! * A process has an *engine* (`wsd_engine`, `state`): all state behind one lock, and an epoll set with everything that
 //!   may happen. Up-calls are made without the lock, in order, by one thread at a time. A hidden thread drives the
 //!   engine from the first `WSPConnect` or `WSPListen` on, until `WsdArm` hands the epoll set to the caller.
 //! * Two engines have a *link* (`link`, `links`): an AF_UNIX sequenced-packet connection that all their connections
@@ -35,8 +35,8 @@
 //!
 //! * IPv6, and addresses of the own host, are served and listed (declared extensions, section 0.3). A listener at the IPv6
 //!   wildcard is found by IPv4 peers too, and sees mapped addresses; whether it wants them, its condition function decides.
-//! * `WSPListen` answers `WSAEADDRINUSE` if any process listens at exactly that address: two cannot be found by one name.
-//!   `WSPBind` notices no conflicts, as it has to be (SP-045).
+//! * Up to eight sockets of the host may listen at exactly one address, since TCP may let connections share it (SP-045); who
+//!   connects asks one after the other until one accepts. `WSPListen` of the ninth answers `WSAEADDRINUSE`.
 //! * Nobody listens, or nobody answers within 20 seconds: `WSAETIMEDOUT`, since TCP may still work (SP-067).
 //! * A violation of the rules of RDMA, or a message longer than its buffer, ends the connection (SP-092, SP-132) with
 //!   `WSAECONNABORTED` at both ends; the operation itself ends with `WSAEFAULT` or `WSAEMSGSIZE`.
@@ -47,23 +47,17 @@
 //!   process numbers) have one link per connection.
 #![cfg(target_os = "linux")]
 
-mod action;
 mod address;
 mod adopt;
 mod connect;
 mod deadlines;
-mod descriptors;
 mod dispatch;
-mod door;
-mod engine;
 mod flow;
 mod link;
 mod links;
 mod messages;
-mod options;
 mod pool;
 mod provider;
-mod ranges;
 mod rdma;
 mod registrations;
 mod share;
@@ -88,5 +82,5 @@ wsd_spi::export_san_provider!(Shm);
 ///
 /// Makes system calls only, takes no lock and allocates nothing. Not for a child of `vfork`.
 pub fn after_fork_in_child() {
-    descriptors::close_inherited(true);
+    wsd_engine::close_inherited(true);
 }

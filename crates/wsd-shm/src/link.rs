@@ -9,10 +9,10 @@ use wsd_os::Errno;
 use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use wsd_os::link;
 
-use crate::descriptors::Tracked;
 use crate::pool::store::Store;
 use crate::pool::view::View;
 use crate::wire::Packet;
+use wsd_engine::Tracked;
 
 /// Most packets without data that wait; a peer that makes us say more and does not listen is cut off.
 const MAX_WAITING: usize = 4096;

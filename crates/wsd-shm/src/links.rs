@@ -5,10 +5,10 @@ use wsd_os::fd::OwnedFd;
 use wsd_os::link;
 use wsd_os::poll::EpollOperation;
 
-use crate::descriptors::Tracked;
 use crate::link::{Link, Sent};
 use crate::state::{Core, Token};
 use crate::wire::Packet;
+use wsd_engine::Tracked;
 
 /// Most links that have been accepted and have not said who they are; the oldest goes.
 const MAX_STRANGERS: usize = 64;

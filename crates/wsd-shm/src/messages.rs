@@ -89,7 +89,7 @@ impl Core {
         {
             let bytes = operation.total();
             socket.memory.end(operation.uses);
-            self.actions.complete(operation.overlapped, Ok(()), bytes);
+            self.common.actions.complete(operation.overlapped, Ok(()), bytes);
         }
         sent
     }
@@ -138,7 +138,7 @@ impl Core {
             Ok(bytes) => (Err(WsaError::WSAEMSGSIZE), bytes),
             Err(error) => (Err(error), 0),
         };
-        self.actions.complete(posted.overlapped, status, bytes);
+        self.common.actions.complete(posted.overlapped, status, bytes);
         if status.is_err() {
             // The peer has sent more than was agreed, or the program has taken the memory away: a message is lost.
             self.abort(id, None);

@@ -14,12 +14,13 @@ use wsd_spi::{
     SanSocket, SockAddr, WsaError,
 };
 
-use crate::descriptors::close_inherited;
-use crate::engine::Engine;
+use crate::rdma::MAX_RDMA;
 use crate::registrations::Registrations;
 use crate::socket::{Socket, State};
-use crate::wire::Refusal;
-use crate::{pool, registrations};
+use crate::state::{Engine, new_engine};
+use crate::wire::{MAX_MESSAGE, Refusal};
+use crate::{adopt, pool, registrations};
+use wsd_engine::{Core as _, Sizes, close_inherited, set_option};
 
 /// The shared-memory SAN provider.
 pub struct Shm {
@@ -37,7 +38,7 @@ impl Shm {
     #[cold]
     fn begin_again(&self, old: &'static Engine) -> Result<&'static Engine, WsaError> {
         close_inherited(false);
-        let new = Engine::new(old.upcalls())?;
+        let new = new_engine(old.upcalls())?;
         let (old, new) = (core::ptr::from_ref(old).cast_mut(), core::ptr::from_ref(new).cast_mut());
         match self.engine.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: as above.
@@ -47,6 +48,11 @@ impl Shm {
         }
     }
 }
+
+/// Name of the engine's own thread.
+const THREAD: &str = "wsd-shm";
+/// Up to the longest message sending is as cheap as RDMA, which needs more packets.
+const SIZES: Sizes = Sizes { message: MAX_MESSAGE as u32, threshold: MAX_MESSAGE as u32, rdma: MAX_RDMA };
 
 /// The engine's number of a socket.
 fn number(s: SanSocket) -> Result<u32, WsaError> {
@@ -60,7 +66,7 @@ impl SanProvider for Shm {
     const IPV6: bool = true;
 
     fn startup(_: &Startup, upcalls: UpCalls) -> Result<Self, WsaError> {
-        let engine = Engine::new(upcalls)?;
+        let engine = new_engine(upcalls)?;
         Ok(Self { engine: AtomicPtr::new(core::ptr::from_ref(engine).cast_mut()) })
     }
 
@@ -86,8 +92,8 @@ impl SanProvider for Shm {
         }
         let engine = self.engine()?;
         if let Some(value) = request.adopt {
-            engine.drive()?;
-            return engine.adopt(value);
+            engine.drive(THREAD)?;
+            return adopt::adopt(engine, value);
         }
         if request.flags != WSA_FLAG_OVERLAPPED {
             return Err(WsaError::WSAEINVAL);
@@ -106,11 +112,11 @@ impl SanProvider for Shm {
     }
 
     fn set_option(&self, s: SanSocket, level: i32, name: i32, value: &[u8]) -> Result<(), WsaError> {
-        self.engine()?.with(|core| core.set_option(number(s)?, level, name, value))
+        self.engine()?.with(|core| set_option(&mut core.socket(number(s)?)?.debug, level, name, value))
     }
 
     fn get_option(&self, s: SanSocket, level: i32, name: i32) -> Result<Vec<u8>, WsaError> {
-        self.engine()?.with(|core| core.get_option(number(s)?, level, name))
+        self.engine()?.with(|core| SIZES.get_option(core.socket(number(s)?)?.debug, level, name))
     }
 
     fn event_select(&self, s: SanSocket, event: Option<Event>, mask: EventMask) -> Result<(), WsaError> {
@@ -128,13 +134,13 @@ impl SanProvider for Shm {
 
     fn connect(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError> {
         let engine = self.engine()?;
-        engine.drive()?;
+        engine.drive(THREAD)?;
         engine.with(|core| core.connect(number(s)?, name))
     }
 
     fn listen(&self, s: SanSocket, backlog: i32) -> Result<(), WsaError> {
         let engine = self.engine()?;
-        engine.drive()?;
+        engine.drive(THREAD)?;
         engine.with(|core| core.listen(number(s)?, backlog))
     }
 
@@ -269,7 +275,7 @@ impl SanProvider for Shm {
     fn memory_registration_cache_callback(&self, address: usize, length: usize) -> Result<(), WsaError> {
         // SAFETY: as in `engine`; but nothing may be allocated here, and a child of fork has registered nothing yet.
         let engine = unsafe { &*self.engine.load(Ordering::Acquire) };
-        let dropped = if engine.is_ours() { engine.ranges().drop_overlapping(address, length) } else { 0 };
+        let dropped = if engine.is_ours() { engine.outside().drop_overlapping(address, length) } else { 0 };
         match dropped {
             0 => Err(WsaError::WSAEINVAL),
             _ => Ok(()),

@@ -163,7 +163,7 @@ impl Core {
         let operation = socket.flow.unconfirmed.pop_front_if(|operation| operation.number == number)?;
         let bytes = operation.total();
         socket.memory.end(operation.uses);
-        self.actions.complete(operation.overlapped, Ok(()), bytes);
+        self.common.actions.complete(operation.overlapped, Ok(()), bytes);
         Some(())
     }
 
@@ -190,7 +190,7 @@ impl Core {
         {
             let bytes = operation.total();
             socket.memory.end(operation.uses);
-            self.actions.complete(operation.overlapped, Ok(()), bytes);
+            self.common.actions.complete(operation.overlapped, Ok(()), bytes);
             self.sends(id);
         }
         Some(())

@@ -8,10 +8,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use wsd_engine::{Range, Ranges};
 use wsd_spi::provider::{MemoryRange, UserBuffers};
 use wsd_spi::{MemoryAccess, RegistrationHandle, WsaError};
-
-use crate::ranges::{Range, Ranges};
 
 /// Length of the descriptor of exposed memory.
 pub(crate) const DESCRIPTOR: usize = 32;

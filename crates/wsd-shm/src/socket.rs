@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 
-use wsd_spi::provider::UpCalls;
-use wsd_spi::{Event, EventMask, NetworkEvents, SockAddr, SwitchSocket, WsaError};
+use wsd_engine::{Door, Events};
+use wsd_spi::{SockAddr, SwitchSocket, WsaError};
 
 use crate::address::Name;
-use crate::door::Door;
 use crate::flow::Flow;
 use crate::pool::held::Held;
 use crate::registrations::Registrations;
@@ -41,6 +40,15 @@ pub(crate) struct Wire {
     pub(crate) guessed: bool,
 }
 
+/// Where a connecting socket looks for its listener.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Search {
+    /// Which of the peer's names is next, or is being asked.
+    pub(crate) position: usize,
+    /// A listener has refused.
+    pub(crate) refused: bool,
+}
+
 /// A socket.
 pub(crate) struct Socket {
     /// The switch's handle.
@@ -55,6 +63,8 @@ pub(crate) struct Socket {
     pub(crate) peer: Option<SockAddr>,
     /// Present while connecting, connected, and broken as long as the link lives.
     pub(crate) wire: Option<Wire>,
+    /// While connecting.
+    pub(crate) search: Search,
     /// What `WSPEventSelect` selected and what has happened.
     pub(crate) events: Events,
     /// `SO_DEBUG`.
@@ -104,6 +114,7 @@ impl Socket {
             local: None,
             peer: None,
             wire: None,
+            search: Search::default(),
             events: Events::default(),
             debug: false,
             listening: None,
@@ -122,72 +133,6 @@ impl Socket {
             State::Connected => self.wire.ok_or(WsaError::WSAENOTCONN),
             State::Broken(error) => Err(error),
             _ => Err(WsaError::WSAENOTCONN),
-        }
-    }
-}
-
-/// Events of `WSPEventSelect` (SP-055..061).
-#[derive(Debug, Default)]
-pub(crate) struct Events {
-    event: Option<Event>,
-    mask: EventMask,
-    record: NetworkEvents,
-}
-
-impl Events {
-    /// Replaces what is selected; signals at once what has happened already (SP-057, SP-058).
-    pub(crate) fn select(&mut self, event: Option<Event>, mask: EventMask, upcalls: UpCalls) {
-        self.event = event;
-        self.mask = mask;
-        let accepts = self.record.accept.is_some() && mask.contains(EventMask::ACCEPT);
-        let connects = self.record.connect.is_some() && mask.contains(EventMask::CONNECT);
-        if accepts || connects {
-            self.signal(upcalls);
-        }
-    }
-
-    /// Resets the event, then takes the record (SP-060).
-    pub(crate) fn take(&mut self, event: Option<Event>, upcalls: UpCalls) -> NetworkEvents {
-        if let Some(event) = event {
-            // The switch answers for its own event.
-            let _ = upcalls.reset_event(event);
-        }
-        std::mem::take(&mut self.record)
-    }
-
-    /// A request waits.
-    pub(crate) fn accept(&mut self, upcalls: UpCalls) {
-        self.record.accept = Some(Ok(()));
-        if self.mask.contains(EventMask::ACCEPT) {
-            self.signal(upcalls);
-        }
-    }
-
-    /// A connect has ended.
-    pub(crate) fn connect(&mut self, result: Result<(), WsaError>, upcalls: UpCalls) {
-        self.record.connect = Some(result);
-        if self.mask.contains(EventMask::CONNECT) {
-            self.signal(upcalls);
-        }
-    }
-
-    /// A request was taken; `more` wait (SP-080).
-    pub(crate) fn rearm(&mut self, more: bool, upcalls: UpCalls) {
-        if self.mask.contains(EventMask::ACCEPT)
-            && let Some(event) = self.event
-        {
-            let _ = upcalls.reset_event(event);
-        }
-        self.record.accept = None;
-        if more {
-            self.accept(upcalls);
-        }
-    }
-
-    fn signal(&self, upcalls: UpCalls) {
-        if let Some(event) = self.event {
-            // Allowed under our lock: the switch does not call back from it.
-            let _ = upcalls.set_event(event);
         }
     }
 }

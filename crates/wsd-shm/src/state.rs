@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use wsd_engine::{Common, Deadlines, KICK, Ranges, Tracked};
 use wsd_os::Errno;
 use wsd_os::doorbell::Eventfd;
-use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use wsd_os::poll::{EpollEvent, EpollOperation, epoll_create, epoll_ctl, epoll_pwait};
+use wsd_os::fd::RawFd;
+use wsd_os::poll::{EpollEvent, EpollOperation};
 use wsd_spi::WsaError;
 use wsd_spi::provider::UpCalls;
 
-use crate::action::Actions;
 use crate::address::{Name, OwnAddresses};
-use crate::deadlines::Deadlines;
-use crate::descriptors::Tracked;
+use crate::deadlines::{Awaited, LIMIT_NS};
 use crate::link::Link;
-use crate::ranges::Ranges;
 use crate::socket::Socket;
 use crate::swap::Handover;
 use crate::wire::MAX_PACKET;
@@ -25,12 +23,23 @@ const EVENTS: usize = 32;
 /// How often, at most, before others have their turn.
 const ROUNDS: usize = 4;
 
+/// The engine of a process. Engines of one process meet like those of two.
+pub(crate) type Engine = wsd_engine::Engine<Core>;
+
+/// An engine of this process.
+///
+/// # Errors
+/// `WSAEPROVIDERFAILEDINIT`.
+pub(crate) fn new_engine(upcalls: UpCalls) -> Result<&'static Engine, WsaError> {
+    let ranges = Arc::new(Ranges::default());
+    let core = Core::new(upcalls, ranges.clone()).map_err(|_| WsaError::WSAEPROVIDERFAILEDINIT)?;
+    Ok(Engine::new(core, ranges))
+}
+
 /// Everything that an engine knows.
 pub(crate) struct Core {
-    /// The switch.
-    pub(crate) upcalls: UpCalls,
-    /// What is to be called up when the lock has been released.
-    pub(crate) actions: Actions,
+    /// Up-calls, and the epoll set.
+    pub(crate) common: Common,
     /// All sockets, by their descriptor.
     pub(crate) sockets: HashMap<u32, Socket>,
     /// All ends of links, by our numbers.
@@ -43,16 +52,8 @@ pub(crate) struct Core {
     pub(crate) ranges: Arc<Ranges>,
     /// Where packets are put together.
     pub(crate) output: Box<[u8]>,
-    /// Whether the engine has ended.
-    pub(crate) ended: bool,
-    /// The thread that makes the up-calls that are due.
-    pub(crate) settling: Option<u32>,
-    /// Wakes the engine's own thread.
-    pub(crate) kick: Option<Tracked<Eventfd>>,
     /// A descriptor that can be given up when there are no others.
     pub(crate) spare: Option<Tracked<Eventfd>>,
-    /// Until the engine ends.
-    epoll: Option<Tracked<OwnedFd>>,
     /// Where packets are received.
     pub(crate) input: Vec<u8>,
     /// Links whose other end has not said who it is, oldest first.
@@ -62,7 +63,7 @@ pub(crate) struct Core {
     /// Links that are lost and not yet ended.
     pub(crate) doomed: Vec<u32>,
     /// What has a time limit.
-    pub(crate) deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines<Awaited>,
     /// Sockets that are being given to other processes.
     pub(crate) handovers: BTreeMap<u32, Handover>,
     next_socket: u32,
@@ -89,7 +90,7 @@ pub(crate) enum Token {
 impl Token {
     fn number(self) -> u64 {
         match self {
-            Self::Kick => 0,
+            Self::Kick => KICK,
             Self::Listener(socket) => 1 << 32 | u64::from(socket),
             Self::Link(link) => 2 << 32 | u64::from(link),
             Self::Timer => 3 << 32,
@@ -115,54 +116,24 @@ impl Core {
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
     pub(crate) fn new(upcalls: UpCalls, ranges: Arc<Ranges>) -> Result<Self, Errno> {
         Ok(Self {
-            upcalls,
-            actions: Actions::default(),
+            common: Common::new(upcalls)?,
             sockets: HashMap::new(),
             links: BTreeMap::new(),
             listeners: HashMap::new(),
             own: OwnAddresses::default(),
             ranges,
             output: vec![0; MAX_PACKET].into_boxed_slice(),
-            ended: false,
-            settling: None,
-            kick: None,
             spare: None,
-            epoll: Some(Tracked::new(epoll_create()?)),
             input: vec![0; MAX_PACKET],
             strangers: VecDeque::new(),
             idle: VecDeque::new(),
             doomed: Vec::new(),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(LIMIT_NS, Token::Timer.number()),
             handovers: BTreeMap::new(),
             next_socket: 1,
             next_link: 1,
             next_registration: 1,
         })
-    }
-
-    /// The descriptor that is readable while [`pump`](Self::pump) has something to do.
-    pub(crate) fn epoll_fd(&self) -> RawFd {
-        self.epoll.as_ref().map_or(-1, |epoll| epoll.as_raw_fd())
-    }
-
-    /// Closes all sockets and links. Nothing can be done any more, except for the up-calls that are due.
-    pub(crate) fn end(&mut self) {
-        let sockets: Vec<u32> = self.sockets.keys().copied().collect();
-        for id in sockets {
-            // It exists: it was there a moment ago.
-            let _ = self.close(id);
-        }
-        self.handovers.clear();
-        while let Some((id, _)) = self.links.first_key_value() {
-            self.drop_link(*id);
-        }
-        self.ended = true;
-        self.own = OwnAddresses::default();
-        self.deadlines = Deadlines::default();
-        self.epoll = None;
-        self.spare = None;
-        self.output = Box::default();
-        self.input = Vec::new();
     }
 
     /// The socket with that descriptor.
@@ -192,13 +163,12 @@ impl Core {
 
     /// Starts to watch a descriptor that is to be read.
     pub(crate) fn watch_new(&self, fd: RawFd, token: Token) -> Result<(), Errno> {
-        self.watch(EpollOperation::Add, fd, token, libc::EPOLLIN)
+        self.common.watch_new(fd, token.number())
     }
 
     /// Stops watching a descriptor.
     pub(crate) fn unwatch(&self, fd: RawFd) {
-        // A descriptor that is not in the set is not watched.
-        let _ = self.watch(EpollOperation::Delete, fd, Token::Kick, 0);
+        self.common.unwatch(fd);
     }
 
     /// Changes what is watched.
@@ -209,24 +179,25 @@ impl Core {
         token: Token,
         events: i32,
     ) -> Result<(), Errno> {
-        let event = EpollEvent { events: events as u32, u64: token.number() };
-        let epoll = self.epoll.as_ref().ok_or(Errno::BADF)?;
-        epoll_ctl(epoll.as_fd(), operation, fd, event)
+        self.common.watch(operation, fd, token.number(), events)
+    }
+}
+
+impl wsd_engine::Core for Core {
+    /// Registered stretches of memory (SP-162).
+    type Outside = Arc<Ranges>;
+
+    fn common(&mut self) -> &mut Common {
+        &mut self.common
     }
 
-    /// Does what the descriptors ask for, without blocking. A bounded amount: call again while the set is readable.
-    pub(crate) fn pump(&mut self) {
+    fn pump(&mut self) {
         let mut events = [EpollEvent { events: 0, u64: 0 }; EVENTS];
         for _ in 0..ROUNDS {
-            let count = epoll_pwait(self.epoll_fd(), &mut events, Some(core::time::Duration::ZERO), None);
-            let count = count.unwrap_or(0);
+            let count = self.common.ready(&mut events);
             for event in &events[..count] {
                 match Token::from_number(event.u64) {
-                    Token::Kick => {
-                        if let Some(kick) = &self.kick {
-                            kick.drain();
-                        }
-                    }
+                    Token::Kick => {}
                     Token::Handover(value) => self.take_claimant(value),
                     Token::Timer => self.time_is_up(),
                     Token::Listener(socket) => self.take_visitors(socket),
@@ -237,5 +208,27 @@ impl Core {
                 return;
             }
         }
+    }
+
+    fn tidy(&mut self) {
+        self.bury();
+    }
+
+    fn end(&mut self) {
+        let sockets: Vec<u32> = self.sockets.keys().copied().collect();
+        for id in sockets {
+            // It exists: it was there a moment ago.
+            let _ = self.close(id);
+        }
+        self.handovers.clear();
+        while let Some((id, _)) = self.links.first_key_value() {
+            self.drop_link(*id);
+        }
+        self.own = OwnAddresses::default();
+        self.deadlines.clear();
+        self.common.close();
+        self.spare = None;
+        self.output = Box::default();
+        self.input = Vec::new();
     }
 }

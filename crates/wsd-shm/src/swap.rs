@@ -8,29 +8,32 @@
 
 use std::num::NonZeroU32;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use wsd_engine::Door;
+use wsd_engine::handover::{NextProcess, offer, pack};
 use wsd_os::Errno;
-use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd, move_high};
+use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wsd_os::link::Link;
-use wsd_os::memory::{RegionOptions, SharedRegion};
 use wsd_spi::ffi::AF_INET6;
 use wsd_spi::{SockAddr, WsaError};
 
 use crate::deadlines::Awaited;
-use crate::door::Door;
 use crate::flow::Flow;
 use crate::socket::{State, Wire};
 use crate::state::{Core, Token};
 use crate::wire::{Kind, Packet, Refusal};
 
+/// Part of the names of our doors.
+pub(crate) const PROVIDER: &str = "wsd-shm";
 /// Flags of a [`Kind::Parcel`], in `from`.
 pub(crate) const LISTENER: u32 = 1;
 pub(crate) const IPV6: u32 = 2;
 pub(crate) const DEBUG: u32 = 4;
+/// A listener's place at its address, from this bit on.
+pub(crate) const PLACE: u32 = 8;
 
 /// A socket that waits for its next process.
 pub(crate) struct Handover {
-    process: u32,
+    process: NextProcess,
     door: Door,
     claimant: Option<Link>,
     /// What the claimant is told, but for the early messages.
@@ -63,11 +66,11 @@ impl Handover {
     pub(crate) fn needs_link(&self, id: u32) -> bool {
         matches!(&self.goods, Goods::Connection { link, parted: false, .. } if *link == id)
     }
-}
 
-/// The name of the door for a value.
-pub(crate) fn name(value: u32) -> Vec<u8> {
-    format!("wsd-shm-swap-{value:08x}").into_bytes()
+    /// Whether the process that it is for has ended and will never claim it.
+    fn is_in_vain(&self) -> bool {
+        self.claimant.is_none() && self.process.has_ended()
+    }
 }
 
 impl Core {
@@ -79,11 +82,15 @@ impl Core {
         let local = socket.local.ok_or(WsaError::WSAENOTCONN)?;
         let (flags, peer, goods) = match socket.state {
             State::Connected => (flags, socket.peer.unwrap_or(local), None),
-            State::Listening => (flags | LISTENER, local, socket.listening.take()),
+            State::Listening => {
+                let listening = socket.listening.take();
+                let place = listening.as_ref().map_or(0, |listening| listening.name.place());
+                (flags | LISTENER | (u32::from(place) * PLACE), local, listening)
+            }
             _ => return Err(WsaError::WSAENOTCONN),
         };
         let (value, goods, door) = match goods {
-            Some(listening) => match open_door() {
+            Some(listening) => match offer(PROVIDER) {
                 Ok((value, door)) => {
                     self.unwatch(listening.door.raw_fd());
                     self.listeners.remove(&listening.name);
@@ -98,12 +105,18 @@ impl Core {
                 }
             },
             None => {
-                let (value, door) = open_door()?;
+                let (value, door) = offer(PROVIDER)?;
                 (value, self.part(id)?, door)
             }
         };
         let watched = self.watch_new(door.raw_fd(), Token::Handover(value.get()));
-        let handover = Handover { process, door, claimant: None, flags, local, peer, goods };
+        let process = NextProcess::new(process);
+        if let Some(end) = process.end() {
+            // Without it the limit of time counts.
+            let _ = self.watch_new(end, Token::Handover(value.get()));
+        }
+        let claimant = None;
+        let handover = Handover { process, door, claimant, flags, local, peer, goods };
         self.handovers.insert(value.get(), handover);
         self.socket(id)?.state = State::SwappedOut;
         self.leave_link(id);
@@ -121,23 +134,20 @@ impl Core {
         if socket.flow.is_under_way() || !socket.flow.outgoing.is_empty() {
             return Err(WsaError::WSAEINVAL);
         }
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (end, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-            .map(|(one, other)| (move_high(one.into()), OwnedFd::from(other)))
-            .map_err(|_| WsaError::WSAEMFILE)?;
+        let (end, other) = Link::pair().map_err(|_| WsaError::WSAEMFILE)?;
         let socket = self.sockets.get_mut(&id).ok_or(WsaError::WSAENOTSOCK)?;
         let mut early = std::mem::take(&mut socket.flow);
         for posted in early.receives.drain(..) {
             socket.memory.end(posted.uses);
-            self.actions.complete(posted.overlapped, Ok(()), 0);
+            self.common.actions.complete(posted.overlapped, Ok(()), 0);
         }
         socket.memory.conceal_all();
-        self.say_with(wire.link, Packet::new(Kind::Move, wire.remote, 0, 0), Some(other));
+        self.say_with(wire.link, Packet::new(Kind::Move, wire.remote, 0, 0), Some(other.into()));
         Ok(Goods::Connection {
             link: wire.link,
             socket: id,
             remote: wire.remote,
-            end,
+            end: end.into(),
             early: Box::new(early),
             parted: false,
         })
@@ -182,13 +192,14 @@ impl Core {
         }
     }
 
-    /// A process claims a socket.
+    /// A process claims a socket, or the one that it is for has ended.
     pub(crate) fn take_claimant(&mut self, value: u32) {
         let Some(handover) = self.handovers.get_mut(&value) else { return };
-        while let Ok(end) = handover.door.let_in() {
-            if end.peer_credentials().is_ok_and(|peer| peer.pid == handover.process) {
-                handover.claimant = Some(end);
-            }
+        if let Some(link) = handover.process.claims(&handover.door) {
+            handover.claimant = Some(link);
+        }
+        if handover.is_in_vain() {
+            return self.end_handover(value);
         }
         self.hand_over(value);
     }
@@ -199,7 +210,7 @@ impl Core {
         let Some(claimant) = &handover.claimant else { return };
         let done = match &handover.goods {
             Goods::Connection { parted: false, .. } => return,
-            Goods::Connection { remote, end, early, .. } => pack(early).and_then(|memory| {
+            Goods::Connection { remote, end, early, .. } => pack(early.early()).and_then(|memory| {
                 let length = memory.as_ref().map_or(0, |(_, length)| *length);
                 let parcel = Packet::new(Kind::Parcel, *remote, handover.flags, length);
                 let mut fds = vec![end.as_fd()];
@@ -220,6 +231,9 @@ impl Core {
     pub(crate) fn end_handover(&mut self, value: u32) {
         let Some(handover) = self.handovers.remove(&value) else { return };
         self.unwatch(handover.door.raw_fd());
+        if let Some(end) = handover.process.end() {
+            self.unwatch(end);
+        }
         if let Goods::Connection { link, .. } = handover.goods {
             self.drop_dedicated(link);
         }
@@ -264,20 +278,6 @@ impl Core {
     }
 }
 
-/// Takes a value that nobody uses.
-fn open_door() -> Result<(NonZeroU32, Door), WsaError> {
-    loop {
-        let random = wsd_os::random::bytes().map_err(|_| WsaError::WSAENOBUFS)?;
-        let Some(value) = NonZeroU32::new(u32::from_ne_bytes(random)) else { continue };
-        match Door::open(&name(value.get())) {
-            Ok(door) => return Ok((value, door)),
-            Err(Errno::ADDRINUSE) => {}
-            Err(Errno::MFILE | Errno::NFILE) => return Err(WsaError::WSAEMFILE),
-            Err(_) => return Err(WsaError::WSAENOBUFS),
-        }
-    }
-}
-
 fn send_parcel(
     claimant: &Link,
     handover: &Handover,
@@ -285,20 +285,4 @@ fn send_parcel(
     fds: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
     claimant.send(parcel.with_addresses(&handover.local, &handover.peer).bytes(), fds)
-}
-
-/// Early messages, each behind its length, in memory that can be sent.
-fn pack(early: &Flow) -> Result<Option<(OwnedFd, u32)>, Errno> {
-    let mut bytes = Vec::new();
-    for message in early.early() {
-        bytes.extend((message.len() as u32).to_ne_bytes());
-        bytes.extend_from_slice(message);
-    }
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let options = RegionOptions { fixed_size: true, no_dump: true, arena: None };
-    let mut region = SharedRegion::create(c"wsd-shm-early", bytes.len(), options)?;
-    region.write_bytes(0, &bytes);
-    Ok(region.take_fd().map(|memory| (memory, bytes.len() as u32)))
 }

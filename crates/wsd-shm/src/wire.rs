@@ -15,7 +15,7 @@ pub(crate) const WRITE_BODY: usize = 24;
 /// Longest packet.
 pub(crate) const MAX_PACKET: usize = HEADER + WRITE_BODY + MAX_MESSAGE;
 /// Says that this is our protocol, in this version.
-const MAGIC: u64 = u64::from_le_bytes(*b"wsd-shm1");
+const MAGIC: u64 = u64::from_le_bytes(*b"wsd-shm2");
 /// Length of an address in a packet: that of a `sockaddr_in6`.
 const ADDRESS: usize = 28;
 
@@ -25,7 +25,8 @@ const ADDRESS: usize = 28;
 pub(crate) enum Kind {
     /// First packet of the process that connected the link; body: the magic number.
     Hello = 1,
-    /// A connection is wanted. `from`: the sender's socket; body: the sender's address and the wanted one.
+    /// A connection is wanted. `from`: the sender's socket; `arg`: the position of the listener's name among those of the
+    /// wanted address; body: the sender's address and the wanted one.
     Connect,
     /// The connection exists. `to`: the socket that wanted it; `from`: the sender's socket.
     Accept,
@@ -182,9 +183,9 @@ impl Packet {
         Self::new(Kind::Hello, 0, 0, 0).with(MAGIC)
     }
 
-    /// A wish to connect `socket`, at `local`, with `peer`.
-    pub(crate) fn connect(socket: u32, local: &SockAddr, peer: &SockAddr) -> Self {
-        Self::new(Kind::Connect, 0, socket, 0).with_addresses(local, peer)
+    /// A wish to connect `socket`, at `local`, with the listener of that `position` at `peer`.
+    pub(crate) fn connect(socket: u32, position: u32, local: &SockAddr, peer: &SockAddr) -> Self {
+        Self::new(Kind::Connect, 0, socket, position).with_addresses(local, peer)
     }
 
     /// With two addresses behind what it has.
@@ -238,15 +239,16 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::net::{Ipv6Addr, SocketAddr};
 
     #[test]
     fn packets_survive_the_journey() {
         let local = SockAddr::from(SocketAddr::from(([127, 0, 0, 2], 80)));
         let peer = SockAddr::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 8080)));
-        let packet = Packet::connect(7, &local, &peer);
+        let packet = Packet::connect(7, 9, &local, &peer);
         let (header, body) = Header::decode(packet.bytes()).expect("a header");
-        assert_eq!(header, Header { kind: Kind::Connect, to: 0, from: 7, arg: 0 });
+        assert_eq!(header, Header { kind: Kind::Connect, to: 0, from: 7, arg: 9 });
         assert_eq!(addresses(body), Some((local, peer)));
         let hello = Packet::hello();
         let (header, body) = Header::decode(hello.bytes()).expect("a header");
@@ -256,12 +258,51 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What is a packet says so in its first byte, and its header is all that is read of it.
+        #[test]
+        fn any_bytes_are_a_packet_or_none(
+            mut packet in prop::collection::vec(any::<u8>(), 0..100),
+            kind in 0..24_u8,
+        ) {
+            if let Some(first) = packet.first_mut() {
+                *first = kind;
+            }
+            let Some((header, body)) = Header::decode(&packet) else {
+                prop_assert!(packet.len() < HEADER || Kind::from_number(kind).is_none());
+                return Ok(());
+            };
+            prop_assert_eq!(body, &packet[HEADER..]);
+            prop_assert_eq!(&header.encode()[4..], &packet[4..HEADER]);
+            prop_assert_eq!(header.kind as u8, kind);
+            prop_assert!(!is_hello(body) || body == MAGIC.to_ne_bytes());
+            let numbers = (u32_at(body, 80).is_some(), u64_at(body, 80).is_some());
+            prop_assert_eq!(numbers, (body.len() >= 84, body.len() >= 88));
+        }
+
+        /// Two addresses are read only from exactly two, and come out as they went in.
+        #[test]
+        fn any_body_is_addresses_or_not(
+            mut body in prop::collection::vec(any::<u8>(), 2 * ADDRESS - 1..2 * ADDRESS + 2),
+            families in (0..30_u8, 0..30_u8),
+        ) {
+            (body[0], body[1], body[ADDRESS], body[ADDRESS + 1]) = (families.0, 0, families.1, 0);
+            if let Some((local, peer)) = addresses(&body) {
+                prop_assert_eq!(body.len(), 2 * ADDRESS);
+                let packet = Packet::connect(1, 0, &local, &peer);
+                prop_assert_eq!(addresses(&packet.bytes()[HEADER..]), Some((local, peer)));
+            }
+        }
+    }
+
     #[test]
     fn rubbish_is_no_packet() {
         assert_eq!(Header::decode(&[1; HEADER - 1]), None);
         assert_eq!(Header::decode(&[0; HEADER]), None);
         assert_eq!(Header::decode(&[20; HEADER]), None);
-        assert!(!is_hello(&[0; 8]) && !is_hello(b"wsd-shm1x"));
+        assert!(!is_hello(&[0; 8]) && !is_hello(b"wsd-shm2x"));
         assert_eq!(addresses(&[0; 2 * ADDRESS]), None, "family 0");
         assert_eq!(addresses(&[2; 2 * ADDRESS - 1]), None);
     }

@@ -48,7 +48,7 @@ fn names() {
     assert!(list.contains(&address("127.0.0.1:0")), "{list:?}");
 }
 
-/// SP-050..052.
+/// SP-042: the sizes are there at once. SP-051, SP-052: short buffers, and what cannot be set.
 #[test]
 fn options() {
     let [side] = sides();
@@ -70,43 +70,63 @@ fn options() {
     assert_eq!(socket.get_qos_by_name("x").map(drop), Err(WsaError::WSAEOPNOTSUPP), "SP-191");
 }
 
-/// SP-067: nobody listening by SAN proves nothing about TCP. SP-059: the socket is as before.
+/// SP-067: nobody listening by SAN proves nothing about TCP; the socket is as before (section 13).
 #[test]
 fn nobody_listens() {
     let [side] = sides();
-    let socket = side.bound("127.0.0.1:46001");
+    let socket = side.bound("127.0.0.1:6001");
     for _ in 0..2 {
-        assert_eq!(socket.connect(&address("127.0.0.1:46002")), Err(WsaError::WSAETIMEDOUT));
+        assert_eq!(socket.connect(&address("127.0.0.1:6002")), Err(WsaError::WSAETIMEDOUT));
     }
     assert_eq!(socket.connect(&address("127.0.0.1:0")), Err(WsaError::WSAEADDRNOTAVAIL));
     assert_eq!(socket.connect(&address("0.0.0.0:5")), Err(WsaError::WSAEADDRNOTAVAIL));
     assert_eq!(socket.connect(&address("[::1]:5")), Err(WsaError::WSAEAFNOSUPPORT));
-    assert_eq!(side.socket().connect(&address("127.0.0.1:46002")), Err(WsaError::WSAEINVAL));
+    assert_eq!(side.socket().connect(&address("127.0.0.1:6002")), Err(WsaError::WSAEINVAL));
 }
 
-/// SP-055..058, SP-075..077, SP-080: two requests, one event each; addresses; inheritance of options.
+/// SP-192: WSPListen in every state of a socket.
+#[test]
+fn listening_is_supported_always() {
+    let [server, client] = armed_sides();
+    assert_eq!(server.socket().listen(1), Err(WsaError::WSAEINVAL), "no name");
+    let listener = server.listener("127.0.0.1:6601", 1);
+    assert_eq!(listener.listen(5), Ok(()), "again");
+    let connecting = client.connecting("127.0.0.1:6602", "127.0.0.1:6601", 2);
+    assert_eq!(connecting.listen(1), Err(WsaError::WSAEINVAL), "connecting");
+    wait_event(&[&server, &client], &server, 1);
+    let (accepted, _) = listener.accept(|_, _| Condition::Accept).expect("a request");
+    wait_event(&[&server, &client], &client, 2);
+    assert_eq!(accepted.listen(1), Err(WsaError::WSAEISCONN), "connected");
+    drop(connecting);
+    let broken = || accepted.recv(&[memory(b"x")]).is_err();
+    wait_for(&[&server, &client], "the end", broken);
+    assert_eq!(accepted.listen(1), Err(WsaError::WSAEISCONN), "broken");
+}
+
+/// SP-056, SP-057, SP-065, SP-075, SP-076, SP-077, SP-080, SP-201: two requests, one event each; addresses; inheritance of
+/// options.
 #[test]
 fn accepting() {
     let [server, one, two] = armed_sides();
     let all = [&server, &one, &two];
-    let listener = server.bound("127.0.0.1:46011");
+    let listener = server.bound("127.0.0.1:6011");
     listener.listen(8).expect("listens");
     listener.set_option(SOL_SOCKET, SO_DEBUG, &1u32.to_ne_bytes()).expect("an option");
     assert_eq!(listener.accept(|_, _| panic!("nobody")).map(drop), Err(WsaError::WSAEWOULDBLOCK));
-    let first = one.connecting("127.0.0.1:46012", "127.0.0.1:46011", 1);
-    assert_eq!(first.connect(&address("127.0.0.1:46011")), Err(WsaError::WSAEALREADY));
+    let first = one.connecting("127.0.0.1:6012", "127.0.0.1:6011", 1);
+    assert_eq!(first.connect(&address("127.0.0.1:6011")), Err(WsaError::WSAEALREADY));
     // What happened before WSPEventSelect is not lost (SP-057).
     (0..100).for_each(|_| server.step());
     listener.event_select(Some(Event::from_raw(9)), EventMask::ACCEPT | EventMask::CONNECT).expect("selects");
     wait_event(&all, &server, 9);
-    let second = two.connecting("127.0.0.1:46013", "127.0.0.1:46011", 1);
+    let second = two.connecting("127.0.0.1:6013", "127.0.0.1:6011", 1);
     let events = listener.enum_network_events(Some(Event::from_raw(9))).expect("a record");
     assert_eq!(events, NetworkEvents { accept: Some(Ok(())), connect: None });
     wait_event(&all, &server, 9);
     let accept = |from: &str| {
         let (socket, peer) = listener
             .accept(|caller, callee| {
-                assert_eq!((*caller, *callee), (address(from), address("127.0.0.1:46011")));
+                assert_eq!((*caller, *callee), (address(from), address("127.0.0.1:6011")));
                 Condition::Accept
             })
             .expect("a request");
@@ -114,10 +134,10 @@ fn accepting() {
         assert_eq!(server.upcalls.query(&socket), socket.descriptor().raw(), "SP-011");
         socket
     };
-    let accepted = accept("127.0.0.1:46012");
+    let accepted = accept("127.0.0.1:6012");
     assert!(server.upcalls.is_set(9), "SP-080: another request waits");
     assert_eq!(accepted.get_option_u32(SO_DEBUG), Ok(1), "SP-077");
-    let _other = accept("127.0.0.1:46013");
+    let _other = accept("127.0.0.1:6013");
     assert!(!server.upcalls.is_set(9), "SP-080: no request waits");
     for (side, socket) in [(&one, &first), (&two, &second)] {
         wait_event(&all, side, 1);
@@ -126,11 +146,11 @@ fn accepting() {
         assert!(!side.upcalls.is_set(1), "SP-060: reset");
         let events = socket.enum_network_events(None).expect("a record");
         assert_eq!(events, NetworkEvents::default(), "SP-060: cleared");
-        assert_eq!(socket.connect(&address("127.0.0.1:46011")), Err(WsaError::WSAEISCONN));
+        assert_eq!(socket.connect(&address("127.0.0.1:6011")), Err(WsaError::WSAEISCONN));
         assert_eq!(socket.listen(1), Err(WsaError::WSAEISCONN));
     }
     for state in [WsaError::WSAEINVAL; 1] {
-        assert_eq!(listener.connect(&address("127.0.0.1:46011")), Err(state));
+        assert_eq!(listener.connect(&address("127.0.0.1:6011")), Err(state));
         assert_eq!(accepted.accept(|_, _| Condition::Accept).map(drop), Err(state));
         assert_eq!(accepted.bind(&address("127.0.0.1:1")), Err(state));
         assert_eq!(server.bound("127.0.0.1:1").accept(|_, _| Condition::Accept).map(drop), Err(state));
@@ -143,13 +163,13 @@ fn accepting() {
 fn refusing() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let name = "127.0.0.1:46021";
+    let name = "127.0.0.1:6021";
     let listener = server.listener(name, 1);
     let outcome = |socket: &wsd_spi::client::Socket, event| {
         wait_event(&all, &client, event);
         socket.enum_network_events(Some(Event::from_raw(event))).expect("a record").connect
     };
-    let first = client.connecting("127.0.0.1:46022", name, 2);
+    let first = client.connecting("127.0.0.1:6022", name, 2);
     wait_event(&all, &server, 1);
     let deferred = listener.accept(|_, _| Condition::Defer).map(drop);
     assert_eq!(deferred, Err(WsaError::WSATRY_AGAIN));
@@ -160,7 +180,7 @@ fn refusing() {
 
     // A full queue refuses at once; so does a shorter one afterwards.
     listener.listen(2).expect("another backlog");
-    let waiting: Vec<_> = (3..6).map(|event| client.connecting("127.0.0.1:46022", name, event)).collect();
+    let waiting: Vec<_> = (3..6).map(|event| client.connecting("127.0.0.1:6022", name, event)).collect();
     assert_eq!(outcome(&waiting[2], 5), Some(Err(WsaError::WSAECONNREFUSED)));
     listener.listen(1).expect("another backlog");
     assert_eq!(outcome(&waiting[1], 4), Some(Err(WsaError::WSAECONNREFUSED)));
@@ -175,20 +195,20 @@ fn refusing() {
 fn withdrawing() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let listener = server.listener("127.0.0.1:46031", 1);
-    let gone = client.connecting("127.0.0.1:46032", "127.0.0.1:46031", 2);
-    let late = client.connecting("127.0.0.1:46033", "127.0.0.1:46031", 3);
+    let listener = server.listener("127.0.0.1:6031", 1);
+    let gone = client.connecting("127.0.0.1:6032", "127.0.0.1:6031", 2);
+    let late = client.connecting("127.0.0.1:6033", "127.0.0.1:6031", 3);
     wait_event(&all, &server, 1);
     gone.close().expect("closes");
     (0..50).for_each(|_| server.step());
     let (accepted, peer) = listener
         .accept(|_, _| {
-            // Withdrawn while the switch thinks (SP-211 is the same on the other side).
+            // Withdrawn while the switch thinks.
             late.close().expect("closes");
             Condition::Accept
         })
         .expect("a request");
-    assert_eq!(peer, address("127.0.0.1:46033"));
+    assert_eq!(peer, address("127.0.0.1:6033"));
     let inbox = memory(&[0; 16]);
     wait_for(&all, "reset", || {
         accepted.register_memory(&inbox, MemoryAccess::Write).map(drop) == Err(WsaError::WSAENOTCONN)
@@ -201,8 +221,8 @@ fn withdrawing() {
 fn listener_is_closed_while_asked() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let listener = server.listener("127.0.0.1:46041", 1);
-    let socket = client.connecting("127.0.0.1:46042", "127.0.0.1:46041", 2);
+    let listener = server.listener("127.0.0.1:6041", 1);
+    let socket = client.connecting("127.0.0.1:6042", "127.0.0.1:6041", 2);
     wait_event(&all, &server, 1);
     let answer = listener.accept(|_, _| {
         listener.close().expect("closes");
@@ -221,16 +241,10 @@ fn wildcards() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
     for (name, peer, from, seen, callee) in [
-        ("0.0.0.0:46051", "127.0.0.9:46051", "127.0.0.1:5", "127.0.0.1:5", "127.0.0.9:46051"),
-        ("[::]:46052", "[::1]:46052", "[::1]:5", "[::1]:5", "[::1]:46052"),
-        (
-            "0.0.0.0:46054",
-            "[::ffff:127.0.0.9]:46054",
-            "[::ffff:127.0.0.1]:5",
-            "127.0.0.1:5",
-            "127.0.0.9:46054",
-        ),
-        ("[::]:46053", "127.0.0.1:46053", "127.0.0.1:5", "[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:46053"),
+        ("0.0.0.0:6051", "127.0.0.9:6051", "127.0.0.1:5", "127.0.0.1:5", "127.0.0.9:6051"),
+        ("[::]:6052", "[::1]:6052", "[::1]:5", "[::1]:5", "[::1]:6052"),
+        ("0.0.0.0:6054", "[::ffff:127.0.0.9]:6054", "[::ffff:127.0.0.1]:5", "127.0.0.1:5", "127.0.0.9:6054"),
+        ("[::]:6053", "127.0.0.1:6053", "127.0.0.1:5", "[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:6053"),
     ] {
         let listener = server.listener(name, 1);
         let other = client.listener(&format!("127.0.0.8:{}", address(name).port()), 7);
@@ -251,17 +265,50 @@ fn wildcards() {
     }
 }
 
-/// Declared difference: a name that somebody listens at is in use.
+/// SP-045: several may listen at one address, of one process and of others; declared difference: eight. Whoever connects gets to
+/// the one that wants it, by a link that exists or not, and is refused if none does.
 #[test]
-fn name_in_use() {
-    let [one, other] = sides();
-    let _listener = one.listener("127.0.0.1:46061", 1);
-    for side in [&one, &other] {
-        let second = side.bound("127.0.0.1:46061");
-        assert_eq!(second.listen(1), Err(WsaError::WSAEADDRINUSE));
+fn shared_name() {
+    let name = "127.0.0.1:6061";
+    let [one, other] = armed_sides();
+    let all = [&one, &other];
+    let mut listeners: Vec<_> = (0..8).map(|number| all[number % 2].listener(name, 10 + number)).collect();
+    assert_eq!(one.bound(name).listen(1), Err(WsaError::WSAEADDRINUSE));
+    drop(listeners.remove(0));
+    one.bound(name).listen(1).expect("free again");
+
+    for wanted in [3, 6] {
+        let from = format!("127.0.0.1:{}", 46_062 + wanted);
+        let connecting = one.connecting(&from, name, 2);
+        let mut asked = 0;
+        let mut accepted = None;
+        wait_for(&all, "the one that wants it", || {
+            for (number, listener) in listeners.iter().enumerate() {
+                let answer = if number == wanted { Condition::Accept } else { Condition::Reject };
+                let request = listener.accept(|caller, _| {
+                    assert_eq!(*caller, address(&from));
+                    asked += 1;
+                    answer
+                });
+                accepted = request.ok().or(accepted.take());
+            }
+            accepted.is_some()
+        });
+        assert_eq!(asked, wanted + 1);
+        wait_event(&all, &one, 2);
+        drop(connecting);
+        one.upcalls.events.lock().expect("a lock").clear();
     }
-    drop(_listener);
-    other.bound("127.0.0.1:46061").listen(1).expect("free again");
+
+    let refused = one.connecting("127.0.0.1:6070", name, 2);
+    wait_for(&all, "the refusal", || {
+        listeners.iter().for_each(|listener| drop(listener.accept(|_, _| Condition::Reject)));
+        one.upcalls.is_set(2)
+    });
+    assert_eq!(
+        refused.enum_network_events(None).expect("events").connect,
+        Some(Err(WsaError::WSAECONNREFUSED))
+    );
 }
 
 /// Two processes connect to each other at the same time.
@@ -269,10 +316,10 @@ fn name_in_use() {
 fn both_at_once() {
     let [one, two] = armed_sides();
     let all = [&one, &two];
-    let listeners = [one.listener("127.0.0.1:46071", 1), two.listener("127.0.0.1:46072", 1)];
+    let listeners = [one.listener("127.0.0.1:6071", 1), two.listener("127.0.0.1:6072", 1)];
     let connecting = [
-        one.connecting("127.0.0.1:46073", "127.0.0.1:46072", 2),
-        two.connecting("127.0.0.1:46074", "127.0.0.1:46071", 2),
+        one.connecting("127.0.0.1:6073", "127.0.0.1:6072", 2),
+        two.connecting("127.0.0.1:6074", "127.0.0.1:6071", 2),
     ];
     all.iter().for_each(|side| wait_event(&all, side, 1));
     let accepted = listeners.each_ref().map(|it| it.accept(|_, _| Condition::Accept).expect("a request").0);
@@ -293,5 +340,5 @@ fn both_at_once() {
 #[test]
 fn ipv6() {
     let [server, client] = armed_sides();
-    connect_from(&server, &client, "[::1]:46091", "[::1]:46092");
+    connect_from(&server, &client, "[::1]:6091", "[::1]:6092");
 }

@@ -12,11 +12,11 @@ fn connections_share_a_link() {
     let all = [&one, &two, &three];
     let mut sockets = Vec::new();
     for (server, client) in [(&one, &two), (&three, &two), (&one, &three), (&two, &one), (&one, &one)] {
-        sockets.push(connect(server, client, "127.0.0.1:46081"));
+        sockets.push(connect(server, client, "127.0.0.1:6081"));
     }
     let before = descriptors();
     for _ in 0..20 {
-        sockets.push(connect(&one, &two, "127.0.0.1:46081"));
+        sockets.push(connect(&one, &two, "127.0.0.1:6081"));
     }
     assert_eq!(descriptors(), before);
     for (n, (accepted, connected)) in sockets.iter().enumerate() {

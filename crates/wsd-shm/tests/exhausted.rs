@@ -10,9 +10,9 @@ use wsd_spi::{Condition, WsaError};
 #[test]
 fn visitors_are_turned_away() {
     let [server, client] = armed_sides();
-    let listener = server.listener("127.0.0.1:53001", 1);
+    let listener = server.listener("127.0.0.1:2301", 1);
     let arm = server.san.arm().expect("WsdArm");
-    let visitor = Link::connect(b"wsd-shm-4-7f000001-cf09").expect("a listener");
+    let visitor = Link::connect(b"wsd-shm-4-7f000001-8fd").expect("a listener");
     let mut used = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         used.push(file);
@@ -25,11 +25,11 @@ fn visitors_are_turned_away() {
         "it does not spin"
     );
     assert!(matches!(visitor.recv(&mut [0; 10], 0), Ok(None)), "turned away");
-    let connecting = client.bound("127.0.0.1:53002");
-    let name = support::address("127.0.0.1:53001");
+    let connecting = client.bound("127.0.0.1:2302");
+    let name = support::address("127.0.0.1:2301");
     assert_eq!(connecting.connect(&name), Err(WsaError::WSAENOBUFS), "SP-067: TCP may work");
     drop(used);
-    let connecting = client.connecting("127.0.0.1:53003", "127.0.0.1:53001", 2);
+    let connecting = client.connecting("127.0.0.1:2303", "127.0.0.1:2301", 2);
     wait_event(&[&server, &client], &server, 1);
     listener.accept(|_, _| Condition::Accept).expect("a request");
     wait_for(&[&server, &client], "connected", || client.upcalls.is_set(2));

@@ -4,6 +4,7 @@ mod support;
 
 use std::slice::from_ref;
 
+use proptest::prelude::*;
 use support::{Side, armed_sides, bytes, connect, memory, result, wait_event, wait_for};
 use wsd_os::Errno;
 use wsd_os::fd::{AsFd, OwnedFd};
@@ -39,7 +40,7 @@ fn packet(kind: u8, to: u32, from: u32, arg: u32, body: &[u8]) -> Vec<u8> {
 }
 
 fn hello() -> Vec<u8> {
-    packet(HELLO, 0, 0, 0, b"wsd-shm1")
+    packet(HELLO, 0, 0, 0, b"wsd-shm2")
 }
 
 fn words(words: &[u64]) -> Vec<u8> {
@@ -109,27 +110,27 @@ impl<'a> Honest<'a> {
 #[test]
 fn strangers() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50001");
-    let listener = server.listener("127.0.0.1:50002", 1);
-    let silent: Vec<_> = (0..200).map(|_| call(50002)).collect();
+    let honest = Honest::new(&server, &client, "127.0.0.1:2001");
+    let listener = server.listener("127.0.0.1:2002", 1);
+    let silent: Vec<_> = (0..200).map(|_| call(2002)).collect();
     let rubbish = [
         vec![0],
         vec![0xff; 70_000],
         packet(HELLO, 0, 0, 0, b"wsd-shm0"),
         packet(HELLO, 0, 0, 0, b""),
-        packet(CONNECT, 0, 1, 0, &names("127.0.0.1:1", "127.0.0.1:50002")),
+        packet(CONNECT, 0, 1, 0, &names("127.0.0.1:1", "127.0.0.1:2002")),
         packet(MESSAGE, 1, 0, 0, b"x"),
         packet(200, 0, 0, 0, b""),
     ];
     for bad in &rubbish {
-        let link = call(50002);
+        let link = call(2002);
         link.send(bad, &[]).expect("sends");
         assert_eq!(hear(&server, &link), None, "cut off");
     }
     // Only the last 64 of those that say nothing are kept.
     let cut = silent.iter().filter(|link| matches!(link.recv(&mut [0; 10], 0), Ok(None))).count();
     assert!(cut >= 200 - 64, "{cut}");
-    let connecting = client.connecting("127.0.0.1:50003", "127.0.0.1:50002", 2);
+    let connecting = client.connecting("127.0.0.1:2003", "127.0.0.1:2002", 2);
     wait_event(&[&server, &client], &server, 1);
     listener.accept(|_, _| Condition::Accept).expect("a request");
     wait_event(&[&server, &client], &client, 2);
@@ -141,11 +142,11 @@ fn strangers() {
 #[test]
 fn idle_links() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50011");
-    let _listener = server.listener("127.0.0.1:50012", 1);
+    let honest = Honest::new(&server, &client, "127.0.0.1:2011");
+    let _listener = server.listener("127.0.0.1:2012", 1);
     let idle: Vec<_> = (0..600)
         .map(|_| {
-            let link = call(50012);
+            let link = call(2012);
             link.send(&hello(), &[]).expect("sends");
             server.step();
             link
@@ -175,14 +176,14 @@ fn hostile(server: &Side, port: u16) -> (Socket, Link, u32) {
 #[test]
 fn violations_end_the_link() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50021");
+    let honest = Honest::new(&server, &client, "127.0.0.1:2021");
     let at = |socket| -> Vec<(&'static str, Vec<u8>)> {
         vec![
             ("hello again", hello()),
             ("no header", vec![7; 15]),
             ("no such kind", packet(16, 0, 0, 0, b"")),
             ("short addresses", packet(CONNECT, 0, 9, 0, b"short")),
-            ("mixed addresses", packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "[::1]:50022"))),
+            ("mixed addresses", packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "[::1]:2022"))),
             ("message too long", packet(MESSAGE, socket, 0, 0, &[0; 65_537])),
             ("short write", packet(WRITE, socket, 1, 0, &[0; 23])),
             ("short read", packet(READ, socket, 1, 0, &[0; 23])),
@@ -195,7 +196,7 @@ fn violations_end_the_link() {
         ]
     };
     for n in 0..at(0).len() {
-        let (socket, link, number) = hostile(&server, 50022);
+        let (socket, link, number) = hostile(&server, 2022);
         let inbox = memory(&[0; 10]);
         let _inbox = socket.register_memory(&inbox, MemoryAccess::Write).expect("registers");
         let mut receive = socket.recv(from_ref(&inbox)).expect("a receive");
@@ -212,8 +213,8 @@ fn violations_end_the_link() {
 #[test]
 fn impostors() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50031");
-    let (socket, link, number) = hostile(&server, 50032);
+    let honest = Honest::new(&server, &client, "127.0.0.1:2031");
+    let (socket, link, number) = hostile(&server, 2032);
     for target in 0..20 {
         if target == number {
             continue;
@@ -235,7 +236,7 @@ fn impostors() {
 #[test]
 fn bad_memory() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50041");
+    let honest = Honest::new(&server, &client, "127.0.0.1:2041");
     let region = |sealed| {
         let options = RegionOptions { fixed_size: sealed, ..RegionOptions::default() };
         let mut region = SharedRegion::create(c"hostile", 8192, options).expect("memory");
@@ -252,17 +253,17 @@ fn bad_memory() {
         ("huge", 16, u64::MAX, region(true)),
     ];
     for (what, slots, length, memory) in cases {
-        let (_socket, link, _) = hostile(&server, 50042);
+        let (_socket, link, _) = hostile(&server, 2042);
         link.send(&packet(CHUNK, 0, 1, slots, &words(&[length])), &[memory.as_fd()]).expect("sends");
         assert_eq!(hear(&server, &link), None, "{what}");
     }
     // A descriptor with anything else, and two of them.
     for kind in [MESSAGE, HELLO] {
-        let (_socket, link, number) = hostile(&server, 50042);
+        let (_socket, link, number) = hostile(&server, 2042);
         link.send(&packet(kind, number, 0, 0, b"x"), &[region(true).as_fd()]).expect("sends");
         assert_eq!(hear(&server, &link), None);
     }
-    let (_socket, link, _) = hostile(&server, 50042);
+    let (_socket, link, _) = hostile(&server, 2042);
     let memory = region(true);
     let two = [memory.as_fd(), memory.as_fd()];
     link.send(&packet(CHUNK, 0, 1, 2, &words(&[4096])), &two).expect("sends");
@@ -274,15 +275,18 @@ fn bad_memory() {
 #[test]
 fn deaf_peer() {
     let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50051");
-    let (_socket, link, _) = hostile(&server, 50052);
+    let honest = Honest::new(&server, &client, "127.0.0.1:2051");
+    let (_socket, link, _) = hostile(&server, 2052);
     let mut asked = 0;
     wait_for(&[&server], "cut off", || {
-        let wish = packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "127.0.0.1:50059"));
-        match link.send(&wish, &[]) {
-            Ok(()) => asked += 1,
-            Err(Errno::AGAIN) => {}
-            Err(_) => return true,
+        let wish = packet(CONNECT, 0, 9, 0, &names("127.0.0.1:1", "127.0.0.1:2059"));
+        // Many at a time: between two looks at the server everybody sleeps.
+        for _ in 0..64 {
+            match link.send(&wish, &[]) {
+                Ok(()) => asked += 1,
+                Err(Errno::AGAIN) => break,
+                Err(_) => return true,
+            }
         }
         server.san.progress().expect("WsdProgress");
         assert!(asked < 20_000, "it is still heard");
@@ -291,45 +295,70 @@ fn deaf_peer() {
     honest.goes_on();
 }
 
-/// Packets at random, with headers that are nearly right, by many links.
-#[test]
-fn random_packets() {
-    let [server, client] = armed_sides();
-    let honest = Honest::new(&server, &client, "127.0.0.1:50061");
-    let mut random = 1u64;
-    let mut next = move |limit: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % limit
-    };
-    for _ in 0..300 {
-        let (socket, link, number) = hostile(&server, 50062);
-        let inbox = memory(&[0; 100]);
-        let _inbox = socket.register_memory(&inbox, MemoryAccess::ReadWrite).expect("registers");
-        let exposed = socket.register_rdma_memory(&inbox, MemoryAccess::ReadWrite).expect("exposes");
-        for _ in 0..8 {
-            // One way or another it is posted, or the connection is over.
-            drop(socket.recv(from_ref(&inbox)));
-            drop(socket.send(from_ref(&inbox)));
-            drop(socket.allocate(5000));
-        }
-        for _ in 0..40 {
-            let mut words: Vec<u64> = (0..next(6)).map(|_| next(5)).collect();
-            if next(2) == 0 {
-                words = exposed
-                    .descriptor()
-                    .chunks(8)
-                    .map(|word| u64::from_ne_bytes(word.try_into().expect("8")))
-                    .collect();
-            }
-            let body: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            let body = &body[..body.len().saturating_sub(next(3) as usize)];
-            let to = if next(4) == 0 { next(20) as u32 } else { number };
-            let bad = packet(2 + next(19) as u8, to, next(10) as u32, next(200) as u32, body);
-            if link.send(&bad, &[]).is_err() {
-                break;
-            }
-            server.step();
-        }
+/// A packet with a header that is nearly right.
+#[derive(Clone, Debug)]
+struct Random {
+    kind: u8,
+    /// The socket that it is for, if not the sender's own.
+    to: Option<u32>,
+    from: u32,
+    arg: u32,
+    /// None: a descriptor of memory that is exposed.
+    body: Option<Vec<u64>>,
+    /// Bytes that are missing at the end.
+    cut: usize,
+    /// It comes with memory.
+    memory: bool,
+}
+
+fn random() -> impl Strategy<Value = Random> {
+    let word = prop_oneof![4 => 0..5_u64, 1 => Just(4096), 1 => any::<u64>()];
+    let number = || prop_oneof![8 => 0..200_u32, 1 => any::<u32>()];
+    let body = prop::option::of(prop::collection::vec(word, 0..6));
+    let to = prop::option::weighted(0.25, 0..20_u32);
+    let memory = prop::bool::weighted(0.2);
+    (2..21_u8, to, 0..10_u32, number(), body, 0..3_usize, memory).prop_map(
+        |(kind, to, from, arg, body, cut, memory)| Random { kind, to, from, arg, body, cut, memory },
+    )
+}
+
+/// A process that has a connection and says these things.
+fn misbehave(server: &Side, packets: &[Random]) {
+    let (socket, link, number) = hostile(server, 2062);
+    let inbox = memory(&[0; 100]);
+    let _inbox = socket.register_memory(&inbox, MemoryAccess::ReadWrite).expect("registers");
+    let exposed = socket.register_rdma_memory(&inbox, MemoryAccess::ReadWrite).expect("exposes");
+    for _ in 0..8 {
+        // One way or another it is posted, or the connection is over.
+        drop(socket.recv(from_ref(&inbox)));
+        drop(socket.send(from_ref(&inbox)));
+        drop(socket.allocate(5000));
     }
-    honest.goes_on();
+    let options = RegionOptions { fixed_size: true, ..RegionOptions::default() };
+    let region = SharedRegion::create(c"hostile", 8192, options).expect("memory");
+    for said in packets {
+        let mut body = said.body.as_deref().map_or_else(|| exposed.descriptor().to_vec(), words);
+        body.truncate(body.len().saturating_sub(said.cut));
+        let bad = packet(said.kind, said.to.unwrap_or(number), said.from, said.arg, &body);
+        let fds: Vec<_> = region.fd().into_iter().filter(|_| said.memory).collect();
+        if link.send(&bad, &fds).is_err() {
+            break;
+        }
+        server.step();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(20), failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a process says on its link, others do not notice.
+    #[test]
+    fn random_packets(peers in prop::collection::vec(prop::collection::vec(random(), 1..40), 1..4)) {
+        let [server, client] = armed_sides();
+        let honest = Honest::new(&server, &client, "127.0.0.1:2061");
+        for packets in &peers {
+            misbehave(&server, packets);
+        }
+        honest.goes_on();
+    }
 }

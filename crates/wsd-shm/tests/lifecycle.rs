@@ -16,7 +16,7 @@ fn threads() -> usize {
     all.filter_map(|task| name(task.ok()?)).filter(|name| name.trim() == "wsd-shm").count()
 }
 
-/// One test, since threads are those of the process: SP-212, `WsdArm`, SP-035, SP-030, fork.
+/// One test, since threads are those of the process: SP-212, `WsdArm`, SP-035, SP-030; fork (SP-213).
 #[test]
 fn life() {
     no_thread_without_need();
@@ -27,7 +27,7 @@ fn life() {
 fn no_thread_without_need() {
     let [server, client] = sides();
     assert_eq!(threads(), 0, "nothing to do yet");
-    let pair = connect(&server, &client, "127.0.0.1:51001");
+    let pair = connect(&server, &client, "127.0.0.1:2101");
     assert_eq!(threads(), 2);
     let fd = server.san.arm().expect("WsdArm");
     assert_eq!(server.san.arm(), Ok(fd), "the same one");
@@ -55,12 +55,12 @@ fn cleanup_completes_everything() {
     let before = std::fs::read_dir("/proc/self/fd").expect("procfs").count();
     for _ in 0..3 {
         let [server, client] = sides();
-        let (accepted, connected) = connect(&server, &client, "127.0.0.1:51011");
+        let (accepted, connected) = connect(&server, &client, "127.0.0.1:2111");
         let inbox = memory(&[0; 8]);
         let registered = accepted.register_memory(&inbox, MemoryAccess::Write).expect("registers");
         accepted.recv_notified(from_ref(&inbox), 5).expect("a receive");
         let mut polled = accepted.recv(from_ref(&inbox)).expect("a receive");
-        let _listener = server.listener("127.0.0.1:51012", 3);
+        let _listener = server.listener("127.0.0.1:2112", 3);
         // The raw entry: the switch's own objects are still there.
         let cleanup = server.san.table().procs.lpWSPCleanup.expect("an entry");
         let mut errno = 0;
@@ -91,8 +91,8 @@ fn cleanup_completes_everything() {
 fn child_begins_anew() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:51021");
-    let listener = server.listener("127.0.0.1:51022", 1);
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:2121");
+    let listener = server.listener("127.0.0.1:2122", 1);
     let [mut ready, mut go] = [pipe(), pipe()];
     // SAFETY: the process has no other threads that hold locks; the child ends by _exit.
     let child = unsafe { libc::fork() };
@@ -102,7 +102,7 @@ fn child_begins_anew() {
             // The parent's sockets are not the child's.
             assert_eq!(accepted.get_option_u32(wsd_spi::ffi::SO_MAX_MSG_SIZE), Err(WsaError::WSAENOTSOCK));
             // The parent's listener is; a link of the child's own leads there.
-            let socket = client.connecting("127.0.0.1:51023", "127.0.0.1:51022", 2);
+            let socket = client.connecting("127.0.0.1:2123", "127.0.0.1:2122", 2);
             wait_event(&[&client], &client, 2);
             let events = socket.enum_network_events(Some(Event::from_raw(2))).expect("a record");
             assert_eq!(events.connect, Some(Ok(())));
@@ -115,7 +115,7 @@ fn child_begins_anew() {
     }
     wait_event(&[&server], &server, 1);
     let (from_child, peer) = listener.accept(|_, _| Condition::Accept).expect("a request");
-    assert_eq!(peer, address("127.0.0.1:51023"));
+    assert_eq!(peer, address("127.0.0.1:2123"));
     ready.0.read();
     // The parent's connection has not noticed anything.
     let inbox = memory(&[0; 8]);
@@ -126,7 +126,7 @@ fn child_begins_anew() {
     assert!(result(&all, &mut sent).is_ok() && result(&all, &mut receive).is_ok());
     // Closing the listener frees the name, although the child lives.
     listener.close().expect("closes");
-    server.listener("127.0.0.1:51022", 1).close().expect("closes");
+    server.listener("127.0.0.1:2122", 1).close().expect("closes");
     // Ending the client's engine is noticed, although the child lives.
     drop((sent, _data));
     connected.close().expect("closes");

@@ -27,12 +27,12 @@ fn is_broken(socket: &Socket, data: &MemorySlice) -> bool {
     socket.send(from_ref(data)).map(drop) == Err(WsaError::WSAECONNABORTED)
 }
 
-/// SP-130, SP-131: data go both ways, of any length, from and to several segments, and nothing else is touched.
+/// SP-131: data go both ways, of any length, from and to several segments, and nothing else is touched.
 #[test]
 fn data_go_both_ways() {
     for [server, client] in [sides(), armed_sides()] {
         let both = [&server, &client];
-        let (accepted, connected) = connect(&server, &client, "127.0.0.1:48001");
+        let (accepted, connected) = connect(&server, &client, "127.0.0.1:8001");
         for length in [0, 1, 65_536, 65_537, 3_000_000] {
             let target = memory(&vec![0xee; length + 200]);
             let exposed = accepted.register_rdma_memory(&target, ReadWrite).expect("exposes");
@@ -61,7 +61,7 @@ fn data_go_both_ways() {
 fn order() {
     let [server, client] = armed_sides();
     let both = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:48011");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:8011");
     let target = memory(&vec![0; 1 << 20]);
     let exposed = accepted.register_rdma_memory(&target, ReadWrite).expect("exposes");
     let inbox = memory(&[0; 8]);
@@ -142,7 +142,7 @@ fn forge(descriptor: &mut [u8]) {
     descriptor[20..24].copy_from_slice(&ReadWrite.flags().to_ne_bytes());
 }
 
-/// SP-121, SP-132: direction and range, with an honest and with a forged descriptor.
+/// SP-121, SP-132, SW-208: direction and range, with an honest and with a forged descriptor.
 #[test]
 fn violations() {
     refused("127.0.0.1:4801", Read, |socket, local, descriptor, _| {
@@ -186,7 +186,7 @@ fn forged_descriptors() {
     });
 }
 
-/// SP-123: access ends when the deregistration returns.
+/// SP-123, SP-164, SW-207: access ends when the deregistration returns.
 #[test]
 fn revoked() {
     refused("127.0.0.1:4821", ReadWrite, |socket, local, descriptor, conceal| {
@@ -201,13 +201,13 @@ fn revoked() {
     });
 }
 
-/// SP-123: the descriptor is for the peer of that socket only.
+/// SP-123, SW-206: the descriptor is for the peer of that socket only.
 #[test]
 fn another_connection() {
     let [server, client] = armed_sides();
     let both = [&server, &client];
-    let (accepted, _connected) = connect(&server, &client, "127.0.0.1:48301");
-    let (_other, other_end) = connect(&server, &client, "127.0.0.1:48302");
+    let (accepted, _connected) = connect(&server, &client, "127.0.0.1:8301");
+    let (_other, other_end) = connect(&server, &client, "127.0.0.1:8302");
     let target = memory(&[0xee; 100]);
     let exposed = accepted.register_rdma_memory(&target, ReadWrite).expect("exposes");
     let local = other_end.register_memory(&target, ReadWrite).expect("registers");
@@ -215,12 +215,12 @@ fn another_connection() {
     assert_eq!(result(&both, &mut write).map(drop), Err(WsaError::WSAEFAULT));
 }
 
-/// SP-110, SP-133: local segments are checked against the registration that they name.
+/// SP-110, SP-133, SW-201: local segments are checked against the registration that they name.
 #[test]
 fn local_segments() {
     let [server, client] = armed_sides();
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:48311");
-    let (_other, other_end) = connect(&server, &client, "127.0.0.1:48312");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:8311");
+    let (_other, other_end) = connect(&server, &client, "127.0.0.1:8312");
     let target = memory(&[0xee; 100]);
     let exposed = accepted.register_rdma_memory(&target, ReadWrite).expect("exposes");
     let place = remote(exposed.descriptor(), 0);
@@ -239,7 +239,7 @@ fn local_segments() {
 fn changing_memory() {
     let [server, client] = armed_sides();
     let both = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:48321");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:8321");
     let data = memory(&[1; 8192]);
     let (front, back) = (data.slice(0..100).expect("a part"), data.slice(4096..8192).expect("a part"));
     let front_handle = accepted.register_memory(&front, ReadWrite).expect("registers");
@@ -264,7 +264,7 @@ fn changing_memory() {
 #[test]
 fn descriptors() {
     let [server, client] = armed_sides();
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:48331");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:8331");
     assert_eq!(accepted.rdma_descriptor_length(), Ok(32));
     let data = memory(&[1; 100]);
     let first = accepted.register_rdma_memory(&data, Read).expect("exposes");

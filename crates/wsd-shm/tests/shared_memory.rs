@@ -18,7 +18,7 @@ fn start(memory: &SharedMemory) -> usize {
 #[test]
 fn both_ends_see_it() {
     for [server, client] in [sides(), armed_sides()] {
-        let (accepted, connected) = connect(&server, &client, "127.0.0.1:49001");
+        let (accepted, connected) = connect(&server, &client, "127.0.0.1:9001");
         for (owner, peer) in [(&accepted, &connected), (&connected, &accepted)] {
             for length in [8, 4096, 100_000, 9_500_000, 300_000_000] {
                 let memory = owner.allocate(length).expect("memory");
@@ -44,8 +44,8 @@ fn both_ends_see_it() {
 fn descriptors_are_checked() {
     let [server, client, third] = armed_sides();
     let all: [&Side; 3] = [&server, &client, &third];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:49011");
-    let (_other, other_end) = connect(&server, &client, "127.0.0.1:49012");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:9011");
+    let (_other, other_end) = connect(&server, &client, "127.0.0.1:9012");
     let memory = accepted.allocate(5000).expect("memory");
     let good = descriptor(&memory).to_vec();
     let invalid = Some(WsaError::WSAEINVAL);
@@ -76,7 +76,7 @@ fn descriptors_are_checked() {
 fn reuse() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:49021");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:9021");
     let memory = accepted.allocate(1_000_000).expect("memory");
     memory.write(0, b"warm");
     memory.write(900_000, b"cold");
@@ -104,7 +104,7 @@ fn reuse() {
     accepted.close().expect("closes");
     connected.close().expect("closes");
     (0..50).for_each(|_| all.iter().for_each(|side| side.step()));
-    let (accepted, _connected) = connect(&server, &client, "127.0.0.1:49022");
+    let (accepted, _connected) = connect(&server, &client, "127.0.0.1:9022");
     let places: Vec<_> = (0..32).map(|_| start(&accepted.allocate(1_000_000).expect("memory"))).collect();
     assert!(places.contains(&place));
 }
@@ -113,7 +113,7 @@ fn reuse() {
 #[test]
 fn allocations_do_not_overlap() {
     let [server, client] = armed_sides();
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:49031");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:9031");
     let memory: Vec<_> = (0..100).map(|_| accepted.allocate(20_000).expect("memory")).collect();
     let mapped: Vec<_> =
         memory.iter().map(|memory| connected.map(descriptor(memory)).expect("maps")).collect();
@@ -131,7 +131,7 @@ fn allocations_do_not_overlap() {
 #[test]
 fn foreign_memory() {
     let [server, client] = armed_sides();
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:49041");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:9041");
     let memory = accepted.allocate(5000).expect("memory");
     let mapped = connected.map(descriptor(&memory)).expect("maps");
     let mut errno = 0;
@@ -155,7 +155,7 @@ fn foreign_memory() {
 #[test]
 fn peer_is_gone() {
     let [server, client] = armed_sides();
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:49051");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:9051");
     let memory = connected.allocate(5000).expect("memory");
     memory.write(0, b"last words");
     let mapped = accepted.map(descriptor(&memory)).expect("maps");

@@ -3,7 +3,7 @@
 mod support;
 
 use std::slice::from_ref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn client(side: &Side, port: u16, seed: u64, rounds: &AtomicUsize, until: Instan
     let event = 1000 + seed as usize;
     while Instant::now() < until {
         side.upcalls.events.lock().expect("a lock").remove(&event);
-        let socket = side.connecting("127.0.0.1:55999", &format!("127.0.0.1:{port}"), event);
+        let socket = side.connecting("127.0.0.1:2599", &format!("127.0.0.1:{port}"), event);
         if next(10) == 0 {
             continue;
         }
@@ -77,10 +77,10 @@ fn client(side: &Side, port: u16, seed: u64, rounds: &AtomicUsize, until: Instan
 }
 
 /// Accepts, writes 100,000 times the round into the memory that a message names, and sends the message back.
-fn echo(side: &Side, port: u16, until: Instant) {
+fn echo(side: &Side, port: u16, over: &AtomicBool) {
     let listener = side.listener(&format!("127.0.0.1:{port}"), port.into());
     std::thread::scope(|scope| {
-        while Instant::now() < until + Duration::from_secs(1) {
+        while !over.load(Ordering::Relaxed) {
             match listener.accept(|_, _| Condition::Accept) {
                 Ok((socket, _)) => drop(scope.spawn(move || answer(&socket))),
                 Err(WsaError::WSAEWOULDBLOCK) => std::thread::yield_now(),
@@ -112,19 +112,21 @@ fn answer(socket: &Socket) -> Option<()> {
 #[test]
 fn everything_at_once() {
     let [one, two] = sides();
-    let rounds = AtomicUsize::new(0);
+    let (rounds, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let until = Instant::now() + Duration::from_secs(3);
     std::thread::scope(|scope| {
-        for (side, port) in [(&one, 55001), (&two, 55002)] {
-            scope.spawn(move || echo(side, port, until));
+        let (rounds, over) = (&rounds, &over);
+        for (side, port) in [(&one, 2501), (&two, 2502)] {
+            scope.spawn(move || echo(side, port, over));
         }
         std::thread::sleep(Duration::from_millis(50));
-        let rounds = &rounds;
         // Each engine talks to the other and to itself.
-        let clients = [(1, &one, 55001), (2, &one, 55002), (3, &two, 55001), (4, &two, 55002)];
-        for (seed, side, port) in clients {
-            scope.spawn(move || client(side, port, seed, rounds, until));
-        }
+        let clients = [(1, &one, 2501), (2, &one, 2502), (3, &two, 2501), (4, &two, 2502)];
+        let clients =
+            clients.map(|(seed, side, port)| scope.spawn(move || client(side, port, seed, rounds, until)));
+        let ended = clients.map(std::thread::ScopedJoinHandle::join);
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a client failed");
     });
     assert!(rounds.load(Ordering::Relaxed) > 100, "{rounds:?}");
     for side in [&one, &two] {

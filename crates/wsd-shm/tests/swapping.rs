@@ -29,12 +29,12 @@ fn receive(all: &[&Side], socket: &Socket) -> Vec<u8> {
     bytes(&inbox)[..got.bytes as usize].to_vec()
 }
 
-/// SP-150..154: a connection moves to another engine and back; nothing is lost, the peer sees nothing.
+/// SP-150, SP-151, SP-153, SP-154: a connection moves to another engine and back; nothing is lost, the peer sees nothing.
 #[test]
 fn connection_moves() {
     for [old, new, peer] in [sides(), armed_sides()] {
         let all = [&old, &new, &peer];
-        let (mut mine, theirs) = connect(&old, &peer, "127.0.0.1:52001");
+        let (mut mine, theirs) = connect(&old, &peer, "127.0.0.1:2201");
         mine.set_option(SOL_SOCKET, SO_DEBUG, &1u32.to_ne_bytes()).expect("an option");
         let inbox = memory(&[0; 100]);
         let _inbox = theirs.register_memory(&inbox, MemoryAccess::Write).expect("registers");
@@ -100,17 +100,17 @@ fn adopt(all: &[&Side], side: &Side, value: &WSAPROTOCOL_INFOW) -> Socket {
 fn listener_moves() {
     let [old, new, peer] = sides();
     let all = [&old, &new, &peer];
-    let name = "127.0.0.1:52011";
+    let name = "127.0.0.1:2211";
     let first = old.listener(name, 1);
-    let waiting = peer.connecting("127.0.0.1:52012", name, 2);
+    let waiting = peer.connecting("127.0.0.1:2212", name, 2);
     wait_event(&all, &old, 1);
     let value = first.duplicate(own_process(), AF_INET).expect("a value");
     assert_eq!(first.accept(|_, _| Condition::Accept).map(drop), Err(WsaError::WSAEINVAL));
-    let between = peer.connecting("127.0.0.1:52013", name, 3);
+    let between = peer.connecting("127.0.0.1:2213", name, 3);
     let second = new.san.adopt(&value).expect("adopted");
     second.event_select(Some(Event::from_raw(4)), EventMask::ACCEPT).expect("selects");
     first.close().expect("closes");
-    let late = peer.connecting("127.0.0.1:52014", name, 5);
+    let late = peer.connecting("127.0.0.1:2214", name, 5);
     let mut seen = Vec::new();
     wait_for(&all, "requests", || {
         if let Ok((_, caller)) = second.accept(|_, _| Condition::Accept) {
@@ -119,25 +119,30 @@ fn listener_moves() {
         seen.len() == 3
     });
     seen.sort();
-    assert_eq!(seen, ["127.0.0.1:52012", "127.0.0.1:52013", "127.0.0.1:52014"].map(address));
+    assert_eq!(seen, ["127.0.0.1:2212", "127.0.0.1:2213", "127.0.0.1:2214"].map(address));
     for event in [2, 3, 5] {
         wait_event(&all, &peer, event);
     }
     drop((waiting, between, late));
-    let used = old.bound(name).listen(1);
-    assert_eq!(used, Err(WsaError::WSAEADDRINUSE), "the name is still taken");
+    // The place at the name is still taken: another listener gets the next.
+    let third = old.listener(name, 6);
+    let last = peer.connecting("127.0.0.1:2215", name, 7);
+    wait_for(&all, "the request", || second.accept(|_, _| Condition::Accept).is_ok());
+    wait_event(&all, &peer, 7);
+    assert_eq!(third.accept(|_, _| Condition::Accept).map(drop), Err(WsaError::WSAEWOULDBLOCK));
+    drop(last);
 }
 
 /// SP-151, SP-156: for that process only; what nobody claims ends in a reset.
 #[test]
 fn failing() {
     let [old, new, peer] = sides();
-    let (mine, theirs) = connect(&old, &peer, "127.0.0.1:52021");
+    let (mine, theirs) = connect(&old, &peer, "127.0.0.1:2221");
     let inbox = memory(&[0; 100]);
     let _inbox = theirs.register_memory(&inbox, MemoryAccess::Write).expect("registers");
     let mut posted = theirs.recv(from_ref(&inbox)).expect("a receive");
     assert_eq!(new.socket().duplicate(1, AF_INET).map(drop), Err(WsaError::WSAENOTCONN));
-    let value = mine.duplicate(own_process() + 1, AF_INET).expect("a value");
+    let value = mine.duplicate(1, AF_INET).expect("a value");
     assert_eq!(new.san.adopt(&value).map(drop), Err(WsaError::WSAENETDOWN), "another process");
     let mut unknown = value;
     unknown.dwProviderReserved = value.dwProviderReserved.wrapping_add(1).max(1);
@@ -148,12 +153,33 @@ fn failing() {
     assert_eq!(result(&[&new, &peer], &mut posted).map(drop), Err(WsaError::WSAECONNRESET), "SP-156");
 }
 
+/// SP-156: the process that a socket is for ends before it has claimed it. The peer learns of it then, not when time is up.
+#[test]
+fn claimant_that_ends() {
+    let [old, peer] = sides();
+    let inbox = memory(&[0; 100]);
+    let mut next = Command::new("sleep").arg("1000").spawn().expect("a process");
+    // Whose process lives has less time left.
+    let [living, dead] = [(1, "127.0.0.1:2241"), (next.id(), "127.0.0.1:2242")].map(|(process, name)| {
+        let (mine, theirs) = connect(&old, &peer, name);
+        let registered = theirs.register_memory(&inbox, MemoryAccess::Write).expect("registers");
+        let posted = theirs.recv(from_ref(&inbox)).expect("a receive");
+        mine.duplicate(process, AF_INET).expect("a value");
+        (posted, registered, mine, theirs)
+    });
+    next.kill().expect("a child");
+    next.wait().expect("a child");
+    let (mut living, mut dead) = (living, dead);
+    assert_eq!(result(&[&old, &peer], &mut dead.0).map(drop), Err(WsaError::WSAECONNRESET));
+    assert!(living.0.poll().is_pending());
+}
+
 /// Between processes: a connection whose peer is in a third one.
 #[test]
 fn other_process() {
     let [server, client] = sides();
     let all = [&server, &client];
-    let (mine, theirs) = connect(&server, &client, "127.0.0.1:52031");
+    let (mine, theirs) = connect(&server, &client, "127.0.0.1:2231");
     let inbox = memory(&[0; 100]);
     let _inbox = theirs.register_memory(&inbox, MemoryAccess::Write).expect("registers");
     let mut posted = theirs.recv(from_ref(&inbox)).expect("a receive");

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use support::{Side, armed_sides, bytes, connect, memory, result, sides, wait_for};
 use wsd_spi::client::{MemoryExt, MemorySlice, Registration, Socket};
+use wsd_spi::ffi::SO_DEBUG;
 use wsd_spi::{MemoryAccess, WsaError};
 
 /// Registers memory as long as the result is kept.
@@ -23,12 +24,12 @@ fn send(all: &[&Side], socket: &Socket, data: &[u8]) {
     registered.deregister().expect("not in use any more");
 }
 
-/// SP-020, SP-088, SP-090: boundaries and order, from and into several buffers, with and without the engine's thread.
+/// SP-020, SP-090: boundaries and order, from and into several buffers, with and without the engine's thread.
 #[test]
 fn messages_keep_boundaries_and_order() {
     for [server, client] in [sides(), armed_sides()] {
         let all = [&server, &client];
-        let (accepted, connected) = connect(&server, &client, "127.0.0.1:47001");
+        let (accepted, connected) = connect(&server, &client, "127.0.0.1:7001");
         for (to, from) in [(&accepted, &connected), (&connected, &accepted)] {
             let lengths = [1, 0, 100, 65_536, 7, 4096];
             let inbox = memory(&[0; 65_536 * 6]);
@@ -58,12 +59,12 @@ fn messages_keep_boundaries_and_order() {
     }
 }
 
-/// SP-021: messages that arrive before a buffer is posted wait; too many end the connection.
+/// SP-021: messages that arrive before a buffer is posted wait, in order (SP-088); too many end the connection.
 #[test]
 fn early_messages() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:47011");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:7011");
     for n in 0..100u8 {
         send(&all, &connected, &vec![n; n as usize]);
     }
@@ -90,8 +91,8 @@ fn early_messages() {
 fn full_buffers() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:47021");
-    let (other, other_end) = connect(&server, &client, "127.0.0.1:47022");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:7021");
+    let (other, other_end) = connect(&server, &client, "127.0.0.1:7022");
     let data = memory(&[7; 65_536]);
     let _kept5 = register(&connected, &data);
     let mut sends: Vec<_> = (0..40).map(|_| connected.send(from_ref(&data)).expect("sends")).collect();
@@ -116,13 +117,13 @@ fn full_buffers() {
     assert_eq!(result(&all, &mut receive).map(|got| got.bytes), Ok(7));
 }
 
-/// SP-085, SP-089, SP-092, SP-110..114.
+/// SP-085, SP-089, SP-092, SP-110, SP-111, SP-114.
 #[test]
 fn registration_and_sizes() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:47031");
-    let (other, _other_end) = connect(&server, &client, "127.0.0.1:47032");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:7031");
+    let (other, _other_end) = connect(&server, &client, "127.0.0.1:7032");
     let data = memory(&vec![1; 70_000]);
     let part = data.slice(100..200).expect("a part");
     assert_eq!(accepted.send(from_ref(&part)).map(drop), Err(WsaError::WSAEFAULT), "not registered");
@@ -180,7 +181,7 @@ fn accepted_deregister(side: &Side, socket: &Socket, handle: usize) -> Result<()
 fn closing() {
     let [server, client] = armed_sides();
     let all = [&server, &client];
-    let (accepted, connected) = connect(&server, &client, "127.0.0.1:47041");
+    let (accepted, connected) = connect(&server, &client, "127.0.0.1:7041");
     let inbox = memory(&[0; 16]);
     let _kept8 = register(&accepted, &inbox);
     let _kept9 = register(&connected, &inbox);
@@ -221,7 +222,7 @@ fn closing() {
 fn notifications() {
     for [server, client] in [sides(), armed_sides()] {
         let all = [&server, &client];
-        let (accepted, connected) = connect(&server, &client, "127.0.0.1:47051");
+        let (accepted, connected) = connect(&server, &client, "127.0.0.1:7051");
         let inbox = memory(&[0; 600]);
         let _kept10 = register(&accepted, &inbox);
         for key in 0..50 {
@@ -238,15 +239,15 @@ fn notifications() {
     }
 }
 
-/// Section 13, column by column, for what needs a connection.
+/// Section 13, column by column, for what needs a connection (SP-112), and options, which do not (SP-050).
 #[test]
 fn states() {
     let [side] = sides();
     let data = memory(&[0; 8]);
     let fresh = side.socket();
-    let bound = side.bound("127.0.0.1:47061");
-    let listening = side.listener("127.0.0.1:47062", 1);
-    let connecting = side.connecting("127.0.0.1:47063", "127.0.0.1:47062", 2);
+    let bound = side.bound("127.0.0.1:7061");
+    let listening = side.listener("127.0.0.1:7062", 1);
+    let connecting = side.connecting("127.0.0.1:7063", "127.0.0.1:7062", 2);
     for socket in [&fresh, &bound, &listening, &connecting] {
         let not_connected = Err(WsaError::WSAENOTCONN);
         assert_eq!(socket.register_memory(&data, MemoryAccess::Read).map(drop), not_connected);
@@ -259,6 +260,7 @@ fn states() {
         let expected = if kind == listening.descriptor() { None } else { Some(WsaError::WSAENOTCONN) };
         assert_eq!(socket.duplicate(1, 2).err(), expected);
         assert!(socket.address_list().is_ok());
+        assert_eq!(socket.get_option_u32(SO_DEBUG), Ok(0));
     }
     data.write(0, b"12345678");
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use support::{LIMIT, address, armed_sides, bytes, connect, memory, result, sides, wait_event, wait_for};
@@ -14,6 +15,7 @@ fn child(name: &str) -> Child {
         .args(["--exact", name, "--nocapture", "--ignored"])
         .env("WSD_SHM_TEST_CHILD", "1")
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("a child")
 }
@@ -23,12 +25,14 @@ fn is_child() -> bool {
 }
 
 const RING: u32 = 9_500_000;
+/// What the child to be killed says when all that is to arrive has been sent.
+const SENT: &str = "sent";
 
-/// What the service threads of two switches do (SW-043, SW-061, SW-081): bind, listen, connect, receives posted,
+/// What the service threads of two switches do: bind, listen, connect, receives posted,
 /// small messages, shared memory, close.
 #[test]
 fn switch_path() {
-    let name = "127.0.0.1:45001";
+    let name = "127.0.0.1:5001";
     let [side] = armed_sides();
     let all = [&side];
     let listener = side.listener(name, 1);
@@ -38,11 +42,11 @@ fn switch_path() {
     assert_eq!(events.accept, Some(Ok(())));
     let (socket, peer) = listener
         .accept(|caller, callee| {
-            assert_eq!((*caller, *callee), (address("127.0.0.1:45002"), address(name)));
+            assert_eq!((*caller, *callee), (address("127.0.0.1:5002"), address(name)));
             Condition::Accept
         })
         .expect("a request");
-    assert_eq!(peer, address("127.0.0.1:45002"));
+    assert_eq!(peer, address("127.0.0.1:5002"));
     listener.close().expect("closes");
 
     let control = memory(&[0; 13 * 4096]);
@@ -50,7 +54,7 @@ fn switch_path() {
     let part = |n: u32| control.slice(n * 4096..(n + 1) * 4096).expect("a part");
     let mut receives: Vec<_> = (0..12).map(|n| socket.recv(&[part(n)]).expect("a receive")).collect();
 
-    // The connecting end speaks first (SW-101), perhaps before the receives were posted (SP-021).
+    // The connecting end speaks first, perhaps before the receives were posted.
     let first = result(&all, &mut receives[0]).expect("a message");
     assert_eq!((first.bytes, &bytes(&part(0))[..5]), (5, &b"hello"[..]));
     let ring = socket.allocate(RING).expect("memory");
@@ -87,7 +91,7 @@ fn child_of_switch_path() {
     }
     let [side] = armed_sides();
     let all = [&side];
-    let socket = side.connecting("127.0.0.1:45002", "127.0.0.1:45001", 2);
+    let socket = side.connecting("127.0.0.1:5002", "127.0.0.1:5001", 2);
     wait_event(&all, &side, 2);
     let events = socket.enum_network_events(Some(Event::from_raw(2))).expect("a record");
     assert_eq!(events.connect, Some(Ok(())));
@@ -116,7 +120,7 @@ fn child_of_switch_path() {
 /// A peer that is killed: what had arrived is delivered, the rest is reset, memory stays readable.
 #[test]
 fn peer_is_killed() {
-    let name = "127.0.0.1:45011";
+    let name = "127.0.0.1:5011";
     let [side] = armed_sides();
     let all = [&side];
     let listener = side.listener(name, 1);
@@ -128,8 +132,9 @@ fn peer_is_killed() {
     let mut receive = socket.recv(std::slice::from_ref(&inbox)).expect("a receive");
     let got = result(&all, &mut receive).expect("a descriptor");
     let ring = socket.map(&bytes(&inbox)[..got.bytes as usize]).expect("maps");
-    // A second message has been sent behind it, before the kill.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    let said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut said = said.map(|line| line.expect("text"));
+    assert!(said.any(|line| line.ends_with(SENT)), "a second message is sent behind it, before the kill");
     child.kill().expect("kills");
     child.wait().expect("the child ends");
     let mut receive = socket.recv(std::slice::from_ref(&inbox)).expect("a receive");
@@ -141,7 +146,7 @@ fn peer_is_killed() {
     ring.read(0, &mut start);
     assert_eq!(&start, b"my last");
     // Nothing is left of the child's listener.
-    let again = side.bound("127.0.0.1:45012");
+    let again = side.bound("127.0.0.1:5012");
     again.listen(1).expect("the name is free");
 }
 
@@ -153,8 +158,8 @@ fn child_to_be_killed() {
     }
     let [side] = sides();
     let all = [&side];
-    let _listener = side.listener("127.0.0.1:45012", 3);
-    let socket = side.connecting("127.0.0.1:45013", "127.0.0.1:45011", 2);
+    let _listener = side.listener("127.0.0.1:5012", 3);
+    let socket = side.connecting("127.0.0.1:5013", "127.0.0.1:5011", 2);
     wait_event(&all, &side, 2);
     let ring = socket.allocate(RING).expect("memory");
     ring.write(0, b"my last");
@@ -164,6 +169,7 @@ fn child_to_be_killed() {
     result(&all, &mut sent).expect("sent");
     let mut sent = socket.send(&[descriptor.slice(0..6).expect("a part")]).expect("sends");
     result(&all, &mut sent).expect("sent");
+    println!("{SENT}");
     std::thread::sleep(LIMIT);
 }
 
@@ -171,7 +177,7 @@ fn child_to_be_killed() {
 #[test]
 fn two_engines() {
     let ([one], [other]) = (sides(), armed_sides());
-    let (accepted, connected) = connect(&one, &other, "127.0.0.1:45021");
+    let (accepted, connected) = connect(&one, &other, "127.0.0.1:5021");
     accepted.close().expect("closes");
     connected.close().expect("closes");
     wait_for(&[&one, &other], "handles", || one.upcalls.open_handles() + other.upcalls.open_handles() == 0);

@@ -4,21 +4,24 @@
 //! allocates on the data path. They make raw system calls only, never libc's.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use wsd_os::fd::OwnedFd;
 
 use crate::config::{Config, TRACE_VARIABLE};
 use crate::family::record;
 use crate::family::{self, Attach, Life, Role, table};
+use crate::first::{self, connecting, listening as sanlisten};
 use crate::reason::Reason;
 use crate::registry::{self, BuiltIn, Settings};
 use crate::service::pump;
 use crate::stream::state::Stream;
-use crate::stream::{close, readiness, recv as receive, send as transmit, urgent};
+use crate::stream::{close, hashing, readiness, recv as receive, send as transmit, urgent};
 use crate::wait::{epoll, sets};
-use crate::{process, trace};
+use crate::{networks, process, sharing, trace};
 
 /// A socket that the switch tracks, found by its descriptor. Valid for the duration of one call.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,8 @@ pub enum Outcome<T> {
 
 /// One entry of a poll set, and one event of an epoll set, laid out as the C library has them.
 pub use wsd_os::poll::{EpollEvent, PollFd};
+/// How [`accept`] makes a descriptor.
+pub use wsd_os::tcp::DescriptorFlags;
 
 /// Signal mask of `ppoll`, `pselect` and `epoll_pwait`: the kernel's 64-bit form.
 pub type SignalMask = u64;
@@ -72,6 +77,18 @@ pub fn after_fork_in_child() {
     process::after_fork_in_child();
 }
 
+/// In the child, after [`after_fork_in_child`], where threads may be made: the child takes its part in what it has inherited at once,
+/// not when it first uses it.
+pub fn serve_in_child() {
+    process::serve_in_child();
+}
+
+/// After `fork(2)` in the child, for a front end whose sockets a child does not inherit, instead of the three calls above: the child
+/// has none, and everything it does goes to the kernel. Descriptors of the switch's own are closed.
+pub fn forget_in_child() {
+    process::forget_in_child();
+}
+
 /// Before `execve(2)` and, in the parent, before a spawn: sockets that survive into the new image go back to TCP for good.
 pub fn before_exec() {
     process::before_exec();
@@ -80,6 +97,7 @@ pub fn before_exec() {
 /// The process is about to end, or to become another program: what it has written and this process still holds leaves it first,
 /// in bounded time.
 pub fn ending() {
+    process::close_san_first();
     pump::settle(Reason::Exec);
 }
 
@@ -113,6 +131,9 @@ pub fn opened(fd: i32, domain: i32, kind: i32, protocol: i32) {
 pub fn accepted(_listener: Socket, fd: i32) {
     reused(fd);
     process::track(fd, Life::Connected, Role::Acceptor);
+    if let Some(stream) = find(fd).and_then(Stream::of) {
+        connecting::stay_on_tcp(&stream);
+    }
 }
 
 /// `connect(2)` returned `result` (`EINPROGRESS` included).
@@ -122,9 +143,24 @@ pub fn connected(socket: Socket, result: Result<(), Errno>) {
     match result {
         Ok(()) | Err(Errno::ISCONN) => record.set_life(Life::Connected),
         Err(Errno::INPROGRESS | Errno::INTR) => record.set_life(Life::Connecting),
-        Err(_) => return,
+        Err(Errno::ALREADY) => return,
+        Err(_) => return connecting::tcp_failed(&stream),
     }
     record.role.store(Role::Connector as u32, wsd_os::atomic::Ordering::Release);
+}
+
+/// Whether [`peer_known`] wants to be told. One load.
+pub fn asks_for_peers() -> bool {
+    networks::any() && !registry::connects_san_first()
+}
+
+/// The other end of a connection that was accepted, or is being made, has this name. To be told before the first byte is moved, while
+/// [`asks_for_peers`]: a connection that may be to another host is hashed from its first byte on, so that it can be proven there
+/// that both ends have the same one (session protocol, section 9).
+pub fn peer_known(socket: Socket, peer: SocketAddr) {
+    if let Some(stream) = Stream::of(socket) {
+        hashing::peer_known(&stream, peer.ip());
+    }
 }
 
 /// `listen(2)` succeeded.
@@ -133,6 +169,126 @@ pub fn listening(socket: Socket) {
         stream.record.set_life(Life::Listening);
         stream.record.set_attach(Attach::Never);
     }
+}
+
+/// Whether this process lets the SAN connect and accept first: then [`connect`], [`listen`] and [`accept`] are to be asked,
+/// and [`local_name`] and [`peer_name`].
+pub fn connects_san_first() -> bool {
+    registry::connects_san_first() && family::get().is_some()
+}
+
+/// `connect(2)` by the SAN, and by TCP where SW-063 says so. On a blocking socket it waits, at most for SO_SNDTIMEO and until a
+/// signal comes; the connection goes on being made then.
+///
+/// The end of what is under way is told by readiness: the socket polls writable, after a failure with ERR and HUP too. The
+/// result is told once, by [`take_error`] or by the next call of this function.
+///
+/// `Pass`: the connection is TCP's, new or under way there (a fallback): make TCP's call and report it by [`connected`].
+///
+/// # Errors
+/// As `connect(2)`: `EINPROGRESS`, `EALREADY`, `EISCONN`, `EINTR`; `ECONNREFUSED` and `EHOSTUNREACH` if the SAN says so
+/// (SW-064).
+pub fn connect(socket: Socket, peer: SocketAddr) -> Outcome<()> {
+    match Stream::of(socket) {
+        Some(stream) => connecting::connect(&stream, peer),
+        None => Outcome::Pass,
+    }
+}
+
+/// TCP's `listen(2)` with `backlog` has succeeded (SW-080): now the providers listen too (SW-081). Waits for them, boundedly. A
+/// provider that cannot is left out (SW-082), so nothing fails here.
+pub fn listen(socket: Socket, backlog: i32) {
+    if let Some(stream) = Stream::of(socket) {
+        sanlisten::listen(&stream, backlog);
+    }
+}
+
+/// A connection that [`accept`] could return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Name of this end, in the form of the listener's family.
+    pub local: SocketAddr,
+    /// Name of the other end.
+    pub peer: SocketAddr,
+}
+
+/// What an application's condition function answers (SW-092).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Accept it.
+    Accept,
+    /// Reset it, and ask for the next.
+    Reject,
+    /// Leave it first in the queue; the call says `EAGAIN`.
+    Defer,
+}
+
+/// What [`accept`] returns.
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection of the SAN, tracked already, under a new descriptor.
+    San {
+        /// The descriptor.
+        fd: OwnedFd,
+        /// Name of this end.
+        local: SocketAddr,
+        /// Name of the other end.
+        peer: SocketAddr,
+    },
+    /// What TCP's accept returned: report it by [`accepted`].
+    Tcp(i32),
+}
+
+/// `accept(2)` from the SAN's queue and TCP's, in turn (SW-084). A blocking listener waits for both, at most for SO_RCVTIMEO and
+/// until a signal comes. `flags`: how the descriptor is made. `condition` is asked of each connection of the SAN, on this thread;
+/// it may call any function of this module. `kernel` makes TCP's accept; it is called only while that does not wait, with signal
+/// handlers deferred, and must not unwind.
+///
+/// `Pass`: TCP alone listens (in this process): make its call.
+///
+/// # Errors
+/// As `accept(2)`.
+pub fn accept(
+    listener: Socket,
+    flags: DescriptorFlags,
+    mut condition: impl FnMut(&Request) -> Verdict,
+    mut kernel: impl FnMut() -> Result<i32, Errno>,
+) -> Outcome<Accepted> {
+    match Stream::of(listener) {
+        Some(stream) => sanlisten::accept(&stream, flags, &mut condition, &mut kernel),
+        None => Outcome::Pass,
+    }
+}
+
+/// `getsockname(2)` of a connection that the SAN made; `None`: ask the kernel.
+pub fn local_name(socket: Socket) -> Option<SocketAddr> {
+    first::local_name(&Stream::of(socket)?)
+}
+
+/// `getpeername(2)` of a connection that the SAN made; `None`: ask the kernel.
+pub fn peer_name(socket: Socket) -> Option<SocketAddr> {
+    first::peer_name(&Stream::of(socket)?)
+}
+
+pub use crate::sharing::Shared;
+
+/// Another process is to use the connection or listener too (WSPDuplicateSocket of an application socket, SW-180): what it needs besides
+/// a descriptor of the kernel's socket. This process goes on controlling it until the other one uses it.
+///
+/// # Errors
+/// `EOPNOTSUPP`: not a connection or listener of the SAN, or a connection whose provider maps memory; `EMFILE`; `ENOMEM`.
+pub fn share(socket: Socket) -> Result<Shared, Errno> {
+    sharing::share(&Stream::of(socket).ok_or(Errno::BADF)?)
+}
+
+/// The other end of [`share`]: `fd` is the kernel's socket, as it came, and is the connection or listener from now on.
+///
+/// # Errors
+/// `EINVAL`: `shared` is not what [`share`] gave; `EMFILE`: too many processes share it already, or the number of the descriptor is not
+/// tracked; `ENFILE`; `ENOMEM`; `ECONNRESET`: this process has just closed the connection, and nobody lets it leave.
+pub fn join(fd: i32, shared: Shared) -> Result<(), Errno> {
+    reused(fd);
+    sharing::join(family::get().ok_or(Errno::OPNOTSUPP)?, fd, shared)
 }
 
 /// `new` now refers to what `old` refers to (`dup`, `dup2`, `dup3`, `F_DUPFD`). For `dup2` call [`closing`] on `new` before.
@@ -208,7 +364,19 @@ pub fn send(
     }
 }
 
-/// Receives. `flags` and `kernel` as in [`send`]. 0 means end of stream.
+/// For calls that send without the program's memory (`sendfile`): makes `kernel`'s call, which returns how many bytes it sent, if
+/// the connection is on TCP; `None`, without calling it, if its bytes have to go through [`send`] now, also because they are hashed.
+pub fn send_by_kernel(
+    socket: Socket,
+    kernel: impl FnOnce() -> Result<usize, Errno>,
+) -> Option<Result<usize, Errno>> {
+    match Stream::of(socket) {
+        Some(stream) => transmit::by_kernel(&stream, kernel),
+        None => Some(kernel()),
+    }
+}
+
+/// Receives. `flags` and `kernel` as in [`send`]; `kernel` gets `data` back. 0 means end of stream.
 ///
 /// # Errors
 /// As `recv(2)`.
@@ -217,11 +385,11 @@ pub fn recv(
     socket: Socket,
     data: &mut [IoSliceMut<'_>],
     flags: u32,
-    mut kernel: impl FnMut(u32) -> Result<usize, Errno>,
+    mut kernel: impl FnMut(&mut [IoSliceMut<'_>], u32) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     match Stream::of(socket) {
         Some(stream) => receive::recv(stream, data, flags, &mut kernel),
-        None => kernel(0),
+        None => kernel(data, 0),
     }
 }
 
@@ -269,9 +437,12 @@ pub fn at_mark(socket: Socket) -> Option<bool> {
     urgent::at_mark(&Stream::of(socket)?)
 }
 
-/// `SO_ERROR` of a promoted connection, cleared by the call; `None`: ask the kernel.
+/// `SO_ERROR` of a promoted connection, or of one that the SAN could not make, cleared by the call; `None`: ask the kernel.
 pub fn take_error(socket: Socket) -> Option<Errno> {
     let stream = Stream::of(socket)?;
+    if let Some(error) = stream.record.take_connect_error() {
+        return Some(error);
+    }
     let reset = readiness::of(&stream).events & readiness::ERR != 0
         && stream.record.recv.common.flag(record::RESET_SEEN);
     reset.then_some(Errno::CONNRESET)

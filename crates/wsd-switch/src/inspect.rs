@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::fs;
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use wsd_os::process;
 
-use crate::family::Life;
+use crate::family::first::decode;
 use crate::family::layout::{
-    Common, DESCRIPTORS, Header, MAGIC, Member, PROVIDER_NAME, Process, RECORDS, Record, RecvSide, SLOTS,
-    SendSide,
+    Common, DESCRIPTORS, Header, MAGIC, Member, Name, PROVIDER_NAME, Process, RECORDS, Record, RecvSide,
+    SLOTS, SanFirst, SendSide,
 };
+use crate::family::{First, Life};
 use crate::reason::Reason;
 use crate::stream::gate::{self, State};
 
@@ -48,21 +50,26 @@ pub struct Connection {
 /// # Errors
 /// `/proc` cannot be read.
 pub fn connections() -> Result<Vec<Connection>, rustix::io::Errno> {
-    Ok(process::list()?.into_iter().flat_map(|pid| connections_of(pid).unwrap_or_default()).collect())
+    let mut namespaces = Namespaces::default();
+    let processes = process::list()?.into_iter();
+    Ok(processes.flat_map(|pid| connections_of(pid, &mut namespaces).unwrap_or_default()).collect())
 }
 
 /// The connections of one process; `None` if it is not under the switch, or may not be looked at.
-pub fn connections_of(pid: u32) -> Option<Vec<Connection>> {
+fn connections_of(pid: u32, namespaces: &mut Namespaces) -> Option<Vec<Connection>> {
     let region = Region::of(pid)?;
     let slot = region.slot()?;
-    let sockets = Sockets::of(pid);
+    let descriptors = region.descriptors(slot)?;
+    if descriptors.is_empty() {
+        return Some(Vec::new());
+    }
+    let sockets = namespaces.sockets(pid);
     let comm = process::name(pid).unwrap_or_default();
-    let found = region
-        .descriptors(slot)?
+    let found = descriptors
         .into_iter()
         .filter_map(|(fd, index)| {
             let record = region.record(index)?;
-            let (local, peer) = sockets.names(pid, fd)?;
+            let (local, peer) = record.names().or_else(|| sockets.names(pid, fd))?;
             record.connection(&region, pid, &comm, fd, local, peer)
         })
         .collect();
@@ -131,6 +138,30 @@ impl Region {
 struct Snapshot(Vec<u8>);
 
 impl Snapshot {
+    fn first(&self) -> u32 {
+        u32_at(&self.0, offset_of!(Record, first) + offset_of!(SanFirst, state))
+    }
+
+    /// The names of a connection that the SAN made: the kernel's socket has none.
+    fn names(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let known = [First::Connecting as u32, First::Connected as u32].contains(&self.first());
+        let name = |field: usize| {
+            let at = offset_of!(Record, first) + field;
+            let words = [
+                offset_of!(Name, version),
+                offset_of!(Name, port),
+                offset_of!(Name, flow),
+                offset_of!(Name, scope),
+            ];
+            let address = [0, 4, 8, 12].map(|byte| offset_of!(Name, address) + byte);
+            decode(
+                words.map(|word| u32_at(&self.0, at + word)),
+                address.map(|word| u32_at(&self.0, at + word)),
+            )
+        };
+        known.then(|| Some((name(offset_of!(SanFirst, local))?, name(offset_of!(SanFirst, peer))?))).flatten()
+    }
+
     fn connection(
         &self,
         region: &Region,
@@ -160,7 +191,11 @@ impl Snapshot {
         };
         let both = state(send) == State::San && state(recv) == State::San;
         let reason = Reason::from_number(u32_at(&self.0, offset_of!(Record, reason)));
-        let reason = if both { None } else { Some(reason.unwrap_or(Reason::AwaitingConsent)) };
+        let reason = match reason {
+            reason if self.first() == First::Connected as u32 => reason,
+            _ if both => None,
+            reason => Some(reason.unwrap_or(Reason::AwaitingConsent)),
+        };
         let ((san_bytes_sent, tcp_bytes_sent), (san_bytes_received, tcp_bytes_received)) =
             (bytes(send), bytes(recv));
         Some(Connection {
@@ -179,7 +214,20 @@ impl Snapshot {
     }
 }
 
-/// Names of the TCP sockets in a process's network namespace, by inode.
+/// The network namespaces seen so far, each read once: their tables may be long.
+#[derive(Default)]
+struct Namespaces(HashMap<PathBuf, Sockets>);
+
+impl Namespaces {
+    /// The sockets in the process's namespace. As of a moment ago: a connection made meanwhile is not shown.
+    fn sockets(&mut self, pid: u32) -> &Sockets {
+        // What ends meanwhile has no namespace; nobody else is taken to be in it.
+        let name = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_else(|_| pid.to_string().into());
+        self.0.entry(name).or_insert_with(|| Sockets::of(pid))
+    }
+}
+
+/// Names of the TCP sockets in a network namespace that some process holds, by inode.
 struct Sockets(HashMap<u64, (SocketAddr, SocketAddr)>);
 
 impl Sockets {
@@ -202,7 +250,8 @@ impl Sockets {
 /// `sl local remote state ... inode`, addresses in hexadecimal words of the host's byte order.
 fn socket_line(line: &str) -> Option<(u64, (SocketAddr, SocketAddr))> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let inode = fields.get(9)?.parse().ok()?;
+    // Those that wait for their time to pass are nobody's.
+    let inode = fields.get(9)?.parse().ok().filter(|inode| *inode != 0)?;
     Some((inode, (address(fields.get(1)?)?, address(fields.get(2)?)?)))
 }
 
@@ -236,6 +285,8 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn the_kernels_table_is_read() {
@@ -246,5 +297,19 @@ mod tests {
         assert_eq!(peer.port(), 0xD431);
         let mapped = address("0000000000000000FFFF00000100007F:0016").expect("an address");
         assert_eq!(mapped, "127.0.0.1:22".parse().expect("an address"));
+        assert_eq!(socket_line(&line.replace("4711", "0")), None, "TIME_WAIT");
+    }
+
+    #[test]
+    fn a_namespace_is_read_once() {
+        let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (mut namespaces, pid) = (Namespaces::default(), std::process::id());
+        let first = listen();
+        assert!(namespaces.sockets(pid).names(pid, first.as_raw_fd()).is_some());
+        let later = listen();
+        assert!(namespaces.sockets(pid).names(pid, first.as_raw_fd()).is_some());
+        assert_eq!(namespaces.sockets(pid).names(pid, later.as_raw_fd()), None);
+        assert!(Sockets::of(pid).names(pid, later.as_raw_fd()).is_some());
+        assert_eq!(namespaces.0.len(), 1);
     }
 }

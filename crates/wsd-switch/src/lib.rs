@@ -4,14 +4,18 @@
 
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod config;
 mod family;
+mod first;
 pub mod front;
 pub mod inspect;
+pub mod networks;
 mod process;
 pub mod reason;
 pub mod registry;
 mod service;
+mod sharing;
 mod stream;
 mod trace;
 mod upcalls;

@@ -6,19 +6,32 @@ use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::{clock, futex};
 
+use crate::access;
 use crate::family::layout::Process;
-use crate::family::{self, Attach, Family, Life, Role, members, record, table};
+use crate::family::{self, Attach, Family, First, Life, Role, members, record, table};
+use crate::first;
+use crate::networks;
 use crate::reason::Reason;
 use crate::registry;
-use crate::service::{kick, pump};
+use crate::service::{kick, pump, working};
+use crate::sharing::{self, fork::Heirloom};
 use crate::stream::channel;
-use crate::stream::gate::State;
+use crate::stream::hashing;
 use crate::stream::state::Stream;
 use crate::wait::{bells, epoll, pair, sets};
 
 thread_local! {
-    /// Slot reserved for the child of the fork under way.
-    static CHILD: Cell<Option<usize>> = const { Cell::new(None) };
+    /// What the child of the fork under way will be. `None`: there is no fork, or nothing is held for it.
+    static CHILD: Cell<Option<Child>> = const { Cell::new(None) };
+}
+
+/// A process that is about to begin.
+#[derive(Clone, Copy)]
+struct Child {
+    /// Reserved for it. `None`: there is none left.
+    slot: Option<usize>,
+    /// Its token.
+    token: [u64; 2],
 }
 
 pub(crate) fn start() -> Result<(), Errno> {
@@ -29,6 +42,8 @@ pub(crate) fn start() -> Result<(), Errno> {
     pair::start()?;
     epoll::start()?;
     bells::start()?;
+    networks::start();
+    access::start();
     family::start()
 }
 
@@ -51,6 +66,7 @@ pub(crate) fn track(fd: i32, life: Life, role: Role) {
 /// Stops following a descriptor that is about to be closed.
 pub(crate) fn untrack(family: &Family, fd: i32) {
     give_back_before_last(family, fd);
+    keep_kernel_socket(family, fd);
     let Some(index) = table::remove(family, fd) else { return };
     let me: &Process = family.me();
     if me.counts[index as usize].load(Ordering::Acquire) == 1 {
@@ -69,10 +85,26 @@ fn give_back_before_last(family: &Family, fd: i32) {
     if last_here
         && others
         && mine
+        && record.first() == First::No
         && record.attach() == Attach::Attached
         && let Some(stream) = Stream::at(index)
     {
         let _ = leave(&stream.with(fd), Reason::SharedByProcesses);
+    }
+}
+
+/// The last descriptor of a pumped connection goes: what its service thread has not handed over may still have to go by TCP.
+fn keep_kernel_socket(family: &Family, fd: i32) {
+    let Some(index) = table::find(family, fd) else { return };
+    let record = family.record(index);
+    let attached = matches!(record.attach(), Attach::Attached | Attach::Leaving);
+    if !attached || record.first() != First::No || record.references.load(Ordering::Acquire) != 1 {
+        return;
+    }
+    let Some(channel) = channel::of(index) else { return };
+    if channel.pair.load(Ordering::Acquire) == 0 && channel.send.load().is_some() {
+        // Without a free descriptor number the bytes depend on the companion alone.
+        let _ = channel::keep_kernel(index, wsd_os::fd::borrow(fd));
     }
 }
 
@@ -82,43 +114,94 @@ pub(crate) fn bring_home(stream: &Stream) {
     let record = stream.record;
     let controller = record.controller.load(Ordering::Acquire) as usize;
     if controller != 0 && controller != family::my_slot() + 1 && record.attach() == Attach::Attached {
-        let _ = leave(stream, Reason::SharedByProcesses);
+        match record.first() {
+            // Of a listener the kernel's part is everybody's.
+            First::Listening => {}
+            First::No => drop(leave(stream, Reason::SharedByProcesses)),
+            _ => abandon(stream, Reason::SharedByProcesses),
+        }
+    }
+}
+
+/// The kernel alone is going to be asked what is ready, and knows nothing of what the SAN makes first: so that nobody waits in
+/// vain, a connection is reset, the making of one ends, and a listener goes on with TCP only. Other sockets are left alone.
+pub(crate) fn abandon(stream: &Stream, reason: Reason) {
+    match stream.record.first() {
+        First::Connecting => drop(first::connecting::cancel(stream)),
+        First::Connected => crate::stream::close::give_up(stream, reason),
+        First::Listening => first::listening::stop(stream),
+        First::No | First::Failed => {}
     }
 }
 
 pub(crate) fn before_fork() {
     let Some(family) = family::get() else { return };
+    if table::in_vfork_child() {
+        // No member, and its locks may be copies that threads of the parent hold: they stay locked for ever.
+        return;
+    }
+    working::hold_for_fork();
     epoll::before_fork();
     table::hold_for_fork();
-    CHILD.set(members::prepare_child(family));
+    sharing::fork::prepare();
+    // Without random numbers it is found by nobody, and so gets nothing that has to be found.
+    let token = bells::draw().ok();
+    let slot = members::prepare_child(family, |slot, fd, index| match token {
+        Some(token) => sharing::fork::inherit(family, slot, token, fd, index),
+        None => Heirloom::Same,
+    });
+    wsd_os::fd::hold_for_fork();
+    CHILD.set(Some(Child { slot, token: token.unwrap_or_default() }));
 }
 
 pub(crate) fn after_fork_in_parent(failed: bool) {
-    let Some(family) = family::get() else { return };
-    if let Some(slot) = CHILD.take()
-        && failed
-    {
+    let (Some(family), Some(Child { slot, .. })) = (family::get(), CHILD.take()) else { return };
+    wsd_os::fd::release_after_fork();
+    sharing::fork::settle_parent(family, failed);
+    if let Some(slot) = slot.filter(|_| failed) {
         members::cancel_child(family, slot);
     }
     table::release_after_fork();
     epoll::after_fork();
+    working::release_after_fork();
+    if !failed {
+        first::listening::shared_by_fork(family);
+    }
 }
 
 pub(crate) fn after_fork_in_child() {
-    let Some(family) = family::get() else { return };
-    match CHILD.take() {
+    let (Some(family), Some(Child { slot, token })) = (family::get(), CHILD.take()) else { return };
+    wsd_os::fd::release_after_fork();
+    match slot {
         Some(slot) => members::enter_child(family, slot),
         None => family::leave(),
     }
     pair::inherit_all();
+    channel::restart_in_child();
+    working::restart_in_child();
     kick::restart_in_child();
+    access::restart_in_child();
     pump::restart_in_child();
-    bells::restart_in_child();
+    bells::restart_in_child(token);
     sets::restart_in_child();
     epoll::in_child();
-    wsd_os::fd::close_private_in_child(&[crate::trace::descriptor()]);
+    sharing::fork::settle_child();
+    wsd_os::fd::close_hidden_in_child(&[crate::trace::descriptor()]);
     table::release_after_fork();
     epoll::after_fork();
+}
+
+/// See [`crate::front::serve_in_child`].
+pub(crate) fn serve_in_child() {
+    if !table::in_vfork_child() {
+        kick::serve_marked();
+    }
+}
+
+/// See [`crate::front::forget_in_child`].
+pub(crate) fn forget_in_child() {
+    family::leave();
+    wsd_os::fd::close_hidden_in_child(&[crate::trace::descriptor()]);
 }
 
 /// Descriptors that survive into the new image leave our reach.
@@ -139,19 +222,66 @@ pub(crate) fn before_exec() {
     }
 }
 
+/// The process ends, or becomes another program: what the SAN carries for it ends as by close(2), since no program that follows
+/// could use it.
+pub(crate) fn close_san_first() {
+    let Some(family) = family::get() else { return };
+    if !registry::connects_san_first() || table::in_vfork_child() {
+        return;
+    }
+    let me = family.me();
+    let highest = me.descriptors.load(Ordering::Acquire) as usize;
+    for (fd, entry) in (0i32..).zip(me.table.iter().take(highest)) {
+        let Some(index) = entry.load(Ordering::Acquire).checked_sub(1) else { continue };
+        let record = family.record(index);
+        let shared = || channel::of(index).is_some_and(sharing::is_shared);
+        match record.first() {
+            First::No | First::Failed => continue,
+            // Nobody but this process has it.
+            First::Listening if !shared() || record.holders.load(Ordering::Acquire) > 1 => continue,
+            _ => {}
+        }
+        sharing::fork::renounce(index);
+        let mine = record.controller.load(Ordering::Acquire) as usize == family::my_slot() + 1;
+        if mine
+            && record.holders.load(Ordering::Acquire) > 1
+            && let Some(stream) = Stream::at(index)
+        {
+            // The companion goes with this process, the others stay.
+            crate::stream::close::give_up(&stream, Reason::SharedByProcesses);
+        }
+        untrack(family, fd);
+    }
+}
+
 /// Nothing was changed that a process which goes on would miss.
 pub(crate) fn exec_failed() {}
 
-/// How long a call waits until a connection is back on TCP.
-const LEAVE_WITHIN: u64 = 2_000_000_000;
+/// How long a call waits until a connection is back on TCP, if nothing of it moves.
+const LEAVE_WITHIN: u64 = 10_000_000_000;
 
 /// Takes a connection to TCP for good.
 pub(crate) fn leave(stream: &Stream, reason: Reason) -> Result<(), Errno> {
+    leave_since(stream, reason, clock::now_ns())
+}
+
+/// The same, of a connection that has been on its way since `began`.
+pub(crate) fn leave_since(stream: &Stream, reason: Reason, began: u64) -> Result<(), Errno> {
     let record = stream.record;
+    if record.first() == First::Listening {
+        first::listening::stop(stream);
+        record.set_reason(Some(reason));
+        return Ok(());
+    }
+    if record.first() != First::No {
+        // SP-019: there is no TCP connection to go back to.
+        record.set_reason(Some(reason));
+        return Err(Errno::OPNOTSUPP);
+    }
     loop {
         match record.attach() {
             Attach::Never => {
-                if on_tcp(stream) {
+                if record.is_on_tcp() {
                     record.set_reason(Some(reason));
                 }
                 break;
@@ -159,6 +289,7 @@ pub(crate) fn leave(stream: &Stream, reason: Reason) -> Result<(), Errno> {
             Attach::No => {
                 if record.change_attach(Attach::No, Attach::Never) {
                     record.set_reason(Some(reason));
+                    hashing::end(stream);
                     return Ok(());
                 }
             }
@@ -172,12 +303,17 @@ pub(crate) fn leave(stream: &Stream, reason: Reason) -> Result<(), Errno> {
             Attach::Leaving => break,
         }
     }
-    let end = clock::now_ns() + LEAVE_WITHIN;
+    let mut end = began + LEAVE_WITHIN;
+    let mut moved = moved_by_tcp(stream);
     loop {
+        let before = std::mem::replace(&mut moved, moved_by_tcp(stream));
+        if moved != before {
+            end = clock::now_ns() + LEAVE_WITHIN;
+        }
         let change = &record.recv.common.change;
         let seen = change.load(Ordering::Acquire);
         if record.attach() == Attach::Never {
-            return if on_tcp(stream) { Ok(()) } else { Err(Errno::CONNRESET) };
+            return if record.is_on_tcp() { Ok(()) } else { Err(Errno::CONNRESET) };
         }
         let left = end.saturating_sub(clock::now_ns());
         if left == 0 {
@@ -188,8 +324,8 @@ pub(crate) fn leave(stream: &Stream, reason: Reason) -> Result<(), Errno> {
     }
 }
 
-fn on_tcp(stream: &Stream) -> bool {
-    [&stream.record.send.common, &stream.record.recv.common]
-        .iter()
-        .all(|common| common.gate().state() == State::Tcp)
+/// What grows while streams go back to TCP.
+fn moved_by_tcp(stream: &Stream) -> [u64; 3] {
+    let (send, recv) = (&stream.record.send.common, &stream.record.recv.common);
+    [&send.kernel_bytes, &send.demoted_at, &recv.kernel_bytes].map(|count| count.load(Ordering::Acquire))
 }

@@ -79,10 +79,30 @@ reasons! {
     SameProcess = 23,
     /// The other end needed the connection on TCP.
     PeerWentToTcp = 24,
+    /// SAN first: the SAN could not connect, or the other end came by TCP.
+    ConnectedByTcp = 25,
+    /// The other end is on another host, and this process has not seen all bytes so far, by which it could be proven.
+    StreamUnseen = 26,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    /// Whoever reads a reason in `wsdirect list` finds it explained.
+    #[test]
+    fn every_reason_is_explained() {
+        let page = include_str!("../../../docs/staying-on-tcp.md");
+        let reasons: Vec<Reason> = (1..=64).filter_map(Reason::from_number).collect();
+        assert!(reasons.len() >= 24, "the list is read to its end");
+        for reason in reasons {
+            assert!(page.contains(&format!("| `{reason}` |")), "{reason} is not explained");
+        }
     }
 }

@@ -7,13 +7,15 @@ use std::sync::{Arc, OnceLock};
 
 use wsd_os::atomic::Ordering;
 use wsd_os::fd::{BorrowedFd, borrow};
+use wsd_os::net::{interface_addresses, same_network};
 use wsd_spi::ExtensionFunction;
 use wsd_spi::client::{Provider, San, SocketArguments, Tracer};
 use wsd_spi::ffi::AF_INET;
 use wsd_spi::ffi::WSAPROTOCOL_INFOW;
 use wsd_spi::provider::Entry;
 
-use crate::config::{Config, ProviderEntry};
+use crate::config::{Config, Connect, ProviderEntry};
+use crate::networks;
 use crate::trace::{self, ProviderTracer};
 use crate::upcalls::UpCalls;
 
@@ -40,6 +42,28 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 /// Keeps the settings for the first attach.
 pub(crate) fn settle(settings: Settings) {
     let _ = SETTINGS.set(settings);
+}
+
+/// Whether connections are made by the SAN first.
+pub(crate) fn connects_san_first() -> bool {
+    SETTINGS.get().is_some_and(|settings| settings.config.connect == Connect::SanFirst)
+}
+
+/// Whether rings may lie in memory that both ends map.
+pub(crate) fn maps() -> bool {
+    SETTINGS.get().is_some_and(|settings| settings.config.map)
+}
+
+/// Whether the configuration names networks, and there is a provider to reach them.
+pub(crate) fn names_networks() -> bool {
+    any() && SETTINGS.get().is_some_and(|settings| !settings.config.networks.is_empty())
+}
+
+/// Whether the configuration names a network of this address.
+pub(crate) fn names_network_of(address: IpAddr) -> bool {
+    let names =
+        |settings: &Settings| settings.config.networks.iter().any(|network| network.contains(address));
+    SETTINGS.get().is_some_and(names)
 }
 
 /// Whether any provider is configured.
@@ -69,6 +93,8 @@ pub(crate) struct Started {
     pub(crate) name: String,
     pub(crate) san: San,
     addresses: Vec<IpAddr>,
+    /// Networks of these addresses; the masks are TCP's (SW-030).
+    subnets: Vec<(IpAddr, u8)>,
 }
 
 /// All started providers.
@@ -80,20 +106,40 @@ pub(crate) struct Providers {
 impl Providers {
     /// Starts what is configured; what fails is left out (SW-023).
     pub(crate) fn start() -> Self {
+        let configured = SETTINGS.get().into_iter().flat_map(|settings| &settings.config.providers);
+        Self::of(configured, &built_in())
+    }
+
+    fn of<'a>(
+        configured: impl Iterator<Item = &'a ProviderEntry>,
+        built_in: &HashMap<&'static str, Entry>,
+    ) -> Self {
         let upcalls = Arc::new(UpCalls::default());
         let mut list = Vec::new();
-        for entry in SETTINGS.get().into_iter().flat_map(|settings| &settings.config.providers) {
-            match start(entry, built_in(), upcalls.clone()) {
+        for entry in configured {
+            match start(entry, built_in, upcalls.clone()) {
                 Ok(started) => list.push(started),
                 Err(problem) => trace::note(format_args!("provider {} is not used: {problem}", entry.name)),
             }
         }
         publish_names(&list);
-        Self { list, upcalls }
+        let providers = Self { list, upcalls };
+        providers.publish_networks();
+        providers
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// The provider whose name is the right one.
+    pub(crate) fn named(&self, right: impl Fn(&str) -> bool) -> Option<usize> {
+        self.list.iter().position(|started| right(&started.name))
+    }
+
+    /// The name of a provider.
+    pub(crate) fn name(&self, number: usize) -> Option<&str> {
+        self.list.get(number).map(|started| started.name.as_str())
     }
 
     pub(crate) fn get(&self, number: usize) -> Option<&Started> {
@@ -104,6 +150,36 @@ impl Providers {
     pub(crate) fn for_addresses(&self, local: SocketAddr, peer: SocketAddr) -> Option<usize> {
         let (local, peer) = (local.ip().to_canonical(), peer.ip().to_canonical());
         self.list.iter().position(|started| serves(started, local) && serves(started, peer))
+    }
+
+    /// The first provider in the list that serves the local address and reaches hosts of the peer's network.
+    pub(crate) fn between_hosts(&self, local: SocketAddr, peer: SocketAddr) -> Option<usize> {
+        let (local, peer) = (local.ip().to_canonical(), peer.ip().to_canonical());
+        let named = names_network_of(peer);
+        self.list.iter().position(|started| {
+            started.reaches_hosts() && serves(started, local) && (named || started.is_near(peer))
+        })
+    }
+
+    /// The first provider in the list with a NIC of the address `local` on whose network `peer` is (SW-060, SW-034).
+    pub(crate) fn for_destination(&self, local: IpAddr, peer: IpAddr) -> Option<usize> {
+        let (local, peer) = (local.to_canonical(), peer.to_canonical());
+        self.list.iter().position(|started| serves(started, local) && started.is_near(peer))
+    }
+
+    /// The providers that a listener at `local` gets a companion of: of one with that address, or of every one for the
+    /// wildcard (SW-081).
+    pub(crate) fn for_listener(&self, local: IpAddr) -> Vec<usize> {
+        let local = local.to_canonical();
+        if local.is_unspecified() {
+            return (0..self.list.len()).collect();
+        }
+        self.list.iter().position(|started| serves(started, local)).into_iter().collect()
+    }
+
+    /// What a provider says that its NICs' addresses are.
+    pub(crate) fn addresses(&self, number: usize) -> &[IpAddr] {
+        self.list.get(number).map_or(&[], |started| &started.addresses)
     }
 
     /// Descriptors that say "progress has something to do".
@@ -134,9 +210,28 @@ impl Providers {
     pub(crate) fn refresh_addresses(&mut self) {
         for started in &mut self.list {
             if let Ok(addresses) = addresses(&started.san) {
+                started.subnets = subnets(&addresses);
                 started.addresses = addresses;
             }
         }
+        self.publish_networks();
+    }
+
+    fn publish_networks(&self) {
+        let reaching = self.list.iter().filter(|started| started.reaches_hosts());
+        networks::served(reaching.flat_map(|started| started.subnets.iter().copied()));
+    }
+}
+
+impl Started {
+    /// Whether the provider reaches other hosts: one that maps a peer's memory is on the same host as the peer.
+    fn reaches_hosts(&self) -> bool {
+        !self.san.has(ExtensionFunction::Map)
+    }
+
+    /// Whether one of its NICs is on the network of the address.
+    fn is_near(&self, peer: IpAddr) -> bool {
+        self.subnets.iter().any(|(own, prefix_len)| same_network(*own, peer, *prefix_len))
     }
 }
 
@@ -168,7 +263,7 @@ fn serves(started: &Started, address: IpAddr) -> bool {
 
 fn start(
     entry: &ProviderEntry,
-    built_in: HashMap<&'static str, Entry>,
+    built_in: &HashMap<&'static str, Entry>,
     upcalls: Arc<UpCalls>,
 ) -> Result<Started, String> {
     let provider = match &entry.library {
@@ -184,7 +279,18 @@ fn start(
     let info = WSAPROTOCOL_INFOW::tcp_ip(AF_INET);
     let san = provider.startup(VERSION, &info, upcalls, tracer).map_err(|error| error.to_string())?;
     let addresses = addresses(&san).map_err(|error| format!("its addresses cannot be asked for: {error}"))?;
-    Ok(Started { name: entry.name.clone(), san, addresses })
+    let subnets = subnets(&addresses);
+    Ok(Started { name: entry.name.clone(), san, addresses, subnets })
+}
+
+/// The networks of a provider's addresses, as TCP has them. Unknown to TCP: that address alone.
+fn subnets(addresses: &[IpAddr]) -> Vec<(IpAddr, u8)> {
+    let known = interface_addresses().unwrap_or_default();
+    let mask = |address: IpAddr| {
+        let found = known.iter().find(|entry| entry.address.to_canonical() == address);
+        found.map_or(if address.is_ipv4() { 32 } else { 128 }, |entry| entry.prefix_len)
+    };
+    addresses.iter().map(|address| (*address, mask(*address))).collect()
 }
 
 /// The probe socket and its address list (SW-020).
@@ -211,7 +317,7 @@ pub fn describe(config: &Config, built_in: &[BuiltIn]) -> Vec<Description> {
                 extensions: Vec::new(),
                 problem: None,
             };
-            match start(entry, known.clone(), upcalls.clone()) {
+            match start(entry, &known, upcalls.clone()) {
                 Ok(started) => Description {
                     description: started.san.description(),
                     addresses: started.addresses.iter().map(ToString::to_string).collect(),
@@ -227,3 +333,6 @@ pub fn describe(config: &Config, built_in: &[BuiltIn]) -> Vec<Description> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,10 @@ use wsd_spi::{Event, SwitchSocket, WsaError};
 
 use crate::service::kick;
 
+/// Handles are above this, far from the small numbers that providers like to have as descriptors: neither passes for the other
+/// unnoticed (SP-011).
+const BEFORE_HANDLES: usize = 0xFFFF;
+
 /// A completed operation: its slot and how it ended.
 pub(crate) type Done = (u8, Result<u32, WsaError>);
 
@@ -62,6 +66,17 @@ impl UpCalls {
         lock(&self.done).open.get(&port).is_some_and(|queue| !queue.is_empty())
     }
 
+    /// The slots of a port's completions that were not taken.
+    pub(crate) fn told(&self, port: u64) -> Vec<u8> {
+        let queues = lock(&self.done);
+        queues.open.get(&port).map_or_else(Vec::new, |queue| queue.iter().map(|(slot, _)| *slot).collect())
+    }
+
+    /// Whether the provider has not given this handle back: operations of its socket may still run.
+    pub(crate) fn has_handle(&self, handle: SwitchSocket) -> bool {
+        lock(&self.handles).contexts.contains_key(&handle.raw())
+    }
+
     /// The port is closed.
     pub(crate) fn forget(&self, port: u64) {
         lock(&self.done).open.remove(&port);
@@ -76,7 +91,7 @@ impl UpCallHandler for UpCalls {
     fn create_socket_handle(&self, _catalog_entry_id: u32, context: usize) -> Result<SwitchSocket, WsaError> {
         let mut handles = lock(&self.handles);
         handles.next += 1;
-        let handle = handles.next;
+        let handle = BEFORE_HANDLES + handles.next;
         handles.contexts.insert(handle, context);
         Ok(SwitchSocket::from_raw(handle))
     }
@@ -91,7 +106,7 @@ impl UpCallHandler for UpCalls {
 
     fn set_event(&self, event: Event) -> Result<(), WsaError> {
         let index = event.raw().checked_sub(1).and_then(|index| u32::try_from(index).ok());
-        kick::kick(index.ok_or(WsaError::WSA_INVALID_HANDLE)?);
+        kick::kick_own(index.ok_or(WsaError::WSA_INVALID_HANDLE)?);
         Ok(())
     }
 
@@ -105,7 +120,7 @@ impl UpCallHandler for UpCalls {
         if let Some(queue) = lock(&self.done).open.get_mut(&port) {
             queue.push_back((slot, status.map(|()| bytes)));
         }
-        kick::kick(index);
+        kick::kick_own(index);
     }
 }
 
@@ -120,7 +135,9 @@ mod tests {
         let other = upcalls.create_socket_handle(0, 43).expect("another");
         assert_ne!(handle, other);
         assert_eq!(upcalls.query_socket_handle_context(handle), Ok(42));
+        assert!(upcalls.has_handle(handle));
         assert_eq!(upcalls.close_socket_handle(handle), Ok(()));
+        assert!(!upcalls.has_handle(handle));
         assert_eq!(upcalls.close_socket_handle(handle), Err(WsaError::WSAENOTSOCK));
         assert_eq!(upcalls.query_socket_handle_context(other), Ok(43));
     }

@@ -1,6 +1,7 @@
 //! What can be typed: every command and option.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -36,11 +37,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// List the providers: which there are, what they serve, whether they can be used
-    Providers {
-        /// Print a JSON array
-        #[arg(long)]
-        json: bool,
-    },
+    Providers(ProvidersArgs),
     /// Measure plain TCP against the switch on this machine, two processes, in alternation
     Bench(BenchArgs),
     /// Show a real program and its client, first over plain TCP, then under the switch
@@ -55,6 +52,41 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ProvidersArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<ProvidersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProvidersCommand {
+    /// Test a provider against every requirement of the interface that can be seen from outside
+    #[command(after_help = "Each line: requirement, pass, FAIL or skip, and what was looked at or seen. \
+                            Exit code 1 if a check failed; 2 if the provider could not be tested.\n\n\
+                            Example: wsdirect providers check ./libother.so --only SP-021")]
+    Check(CheckArgs),
+    /// A process of the check.
+    #[command(hide = true)]
+    CheckPeer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The provider's library
+    #[arg(value_name = "LIBRARY")]
+    pub(crate) library: PathBuf,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only the checks of this requirement, such as SP-021
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub(crate) only: Option<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "The exit code is the program's own; 127 if it was not found, 126 if it cannot be \
                         executed, 2 if the run could not be prepared.\n\n\
                         Example: wsdirect run -- redis-server --port 7000")]
@@ -62,6 +94,10 @@ pub(crate) struct RunArgs {
     /// Use only this provider: a name that `wsdirect providers` shows, or the path of a provider's library
     #[arg(long, value_name = "PROVIDER")]
     pub(crate) provider: Option<OsString>,
+    /// Who makes connections: TCP, and the SAN joins in the background, or the SAN, and TCP where it cannot
+    /// [default: as the configuration says, else tcp-first]
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub(crate) connect: Option<Connect>,
     /// Read the configuration from this file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -71,6 +107,22 @@ pub(crate) struct RunArgs {
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
     pub(crate) program: Vec<OsString>,
+}
+
+/// The values of `WSDIRECT_CONNECT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Connect {
+    TcpFirst,
+    SanFirst,
+}
+
+impl Connect {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TcpFirst => "tcp-first",
+            Self::SanFirst => "san-first",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +138,9 @@ pub(crate) struct BenchArgs {
     /// Measure only the figures whose names contain this
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
+    /// Instead, rank the switch on the RDMA device of this address beside raw verbs (perftest) and rsockets
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "only")]
+    pub(crate) rdma: Option<IpAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -110,9 +165,9 @@ pub(crate) struct PeerArgs {
     pub(crate) workload: String,
     #[arg(long)]
     pub(crate) cpu: Option<usize>,
-    /// Where the server listens; the client's argument.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
+    /// Where the server listens.
+    #[arg(long)]
+    pub(crate) address: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod check;
 mod cli;
 mod demo;
 mod list;
@@ -17,7 +18,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, ProvidersCommand};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -42,7 +43,15 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             Err(Failure { code: error.exit_code(), message: error.to_string() })
         }
         Command::List { json } => done(list::run(json)),
-        Command::Providers { json } => done(providers::run(json)),
+        Command::Providers(args) => match args.command {
+            None => done(providers::run(args.json)),
+            Some(ProvidersCommand::Check(args)) => {
+                let met =
+                    check::run(&args).map_err(|error| Failure { message: error.to_string(), code: 2 })?;
+                Ok(ExitCode::from(u8::from(!met)))
+            }
+            Some(ProvidersCommand::CheckPeer) => done(wsd_conformance::serve()),
+        },
         Command::Bench(args) => {
             let complete = bench::run(&args)
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;

@@ -85,7 +85,7 @@ fn nothing_outlives_a_killed_bench() {
     assert_eq!(family.len(), 4, "two servers, two clients");
     bench.kill().expect("killed");
     bench.wait().expect("waited for");
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while family.iter().any(runs) {
         assert!(Instant::now() < deadline, "processes {family:?} are left");
         thread::sleep(Duration::from_millis(10));
@@ -94,7 +94,7 @@ fn nothing_outlives_a_killed_bench() {
 
 /// As soon as there are so many.
 fn children(parent: u32, count: usize) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let text = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
         let found: Vec<String> = text.split_whitespace().map(str::to_owned).collect();

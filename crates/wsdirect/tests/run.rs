@@ -84,6 +84,21 @@ fn options_reach_the_library_as_absolute_paths() {
     assert!(path.starts_with('/') && path.contains("w.toml|"), "{path}");
 }
 
+/// Design, section 3: selectable for the Linux front end.
+#[test]
+fn the_order_of_connecting_reaches_the_library() {
+    let place = Place::new();
+    let show = ["--", "sh", "-c", "echo \"$WSDIRECT_CONNECT\""];
+    for (arguments, expected) in [
+        (["run", "--connect", "san-first"].as_slice(), "san-first\n"),
+        (&["run", "--connect=tcp-first"], "tcp-first\n"),
+        (&["run"], "\n"),
+    ] {
+        assert_eq!(stdout(&place.output(&[arguments, &show].concat())), expected);
+    }
+    assert_eq!(place.output(&["run", "--connect", "first", "--", "true"]).status.code(), Some(2));
+}
+
 #[test]
 fn a_configuration_that_cannot_be_read_is_2_and_nothing_runs() {
     let place = Place::new();
@@ -110,7 +125,10 @@ fn without_the_library_it_says_what_to_do() {
     );
 
     let executable = place.path("wsdirect");
-    fs::copy(env!("CARGO_BIN_EXE_wsdirect"), &executable).expect("copied");
+    // By another process: a child that another test has just forked would keep our copy open for writing, and busy.
+    let copied =
+        std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_wsdirect")).arg(&executable).status();
+    assert!(copied.expect("started").success());
     let installed = |expected: Option<i32>| {
         let output = std::process::Command::new(&executable)
             .args(["run", "--", "true"])

@@ -13,7 +13,9 @@ import threading
 import time
 
 BLOCK = 64
-STOP = threading.Event()
+ENDLESS = 1 << 62
+# The peer has said everything, or the harness that it is enough.
+OVER = threading.Event()
 
 
 def exactly(connection, count):
@@ -45,13 +47,14 @@ class Story:
 
 
 def send_story(connection, story, pause=None):
+    """All of it, or until `pause` says that it is enough."""
     sent = 0
     while story.left:
         piece = story.piece()
         connection.sendall(piece)
         sent += len(piece)
-        if pause:
-            pause(sent)
+        if pause and pause(sent):
+            break
     return story.hash.hexdigest()
 
 
@@ -78,6 +81,7 @@ def both(connection, me, scene, pause=None):
 
     def reader():
         result.update(read_all(connection, until=scene["total"] if scene.get("hold") else None))
+        OVER.set()
 
     thread = threading.Thread(target=reader)
     thread.start()
@@ -117,22 +121,30 @@ def burst(connection, me, scene):
     return read_all(connection, 40000, 0.002)
 
 
+def begin(connection):
+    """Tells of the first 1000 bytes when they are there."""
+    print(json.dumps(read_all(connection, until=1000)), flush=True)
+
+
 def die(connection, me, scene):
-    """The harness kills the client."""
+    """The harness kills the client when its bytes are there."""
     if me == 1:
         connection.sendall(b"x" * 1000)
         time.sleep(60)
+    begin(connection)
     return read_all(connection)
 
 
 def linger(connection, me, scene):
-    """The client closes with SO_LINGER 0."""
+    """The client closes with SO_LINGER 0 when its bytes are there."""
     if me == 1:
         connection.sendall(b"x" * 1000)
-        time.sleep(0.2)
+        exactly(connection, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
         return {}
+    begin(connection)
+    connection.sendall(b"!")
     return read_all(connection)
 
 
@@ -149,6 +161,31 @@ def leave(connection, me, scene):
             ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handle)])
 
     return both(connection, me, scene, pause)
+
+
+def paced(connection, me, scene):
+    """As `both`, with a rest after every piece, so that the streams last."""
+    return both(connection, me, scene, lambda sent: time.sleep(scene["rest"]))
+
+
+def unended(connection, me, scene):
+    """As `paced`, until the client is told a line, and a little longer."""
+
+    def listener():
+        sys.stdin.readline()
+        OVER.set()
+
+    if me == 1:
+        threading.Thread(target=listener, daemon=True).start()
+    after = 20
+
+    def pause(sent):
+        nonlocal after
+        time.sleep(scene["rest"])
+        after -= OVER.is_set()
+        return not after
+
+    return both(connection, me, {**scene, "total": ENDLESS}, pause)
 
 
 def urgent(connection, me, scene):
@@ -208,8 +245,10 @@ def sets(connection, me, scene):
 def play(connection, me, scene):
     result = globals()[scene["scene"]](connection, me, scene)
     print(json.dumps(result), flush=True)
-    if scene.get("hold"):
-        # With the connection open, until the harness has looked.
+    if scene.get("stay"):
+        connection.close()
+    if scene.get("hold") or scene.get("stay"):
+        # With the connection open, or closed, until the harness has looked.
         while sys.stdin.readline().strip() != "end":
             pass
 
@@ -225,6 +264,8 @@ def server():
             break
         connection.sendall(block)
     connection.sendall(b"R")
+    if scene.get("stay"):
+        listener.close()
     play(connection, 0, scene)
 
 

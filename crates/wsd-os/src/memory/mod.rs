@@ -1,12 +1,14 @@
 //! Memory: segments shared with other processes, address ranges that stay valid for ever, large sparse tables.
 
 mod arena;
+mod page_cell;
 mod plain;
 mod region;
 mod slots;
 mod sparse;
 
 pub use arena::AddressArena;
+pub use page_cell::PageCell;
 pub use plain::{CachePadded, Shared, Zeroable};
 pub use region::{RegionOptions, SharedRegion};
 pub use slots::{FdSlot, SharedSlot};

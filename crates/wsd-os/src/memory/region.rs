@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit};
 use super::arena::{AddressArena, map_shared};
 use super::plain::Shared;
 use super::{page_size, whole_pages};
-use crate::fd::{AsFd, BorrowedFd, OwnedFd, move_high};
+use crate::fd::{AsFd, BorrowedFd, OwnedFd, hidden};
 
 /// How to make or map a [`SharedRegion`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,8 +56,7 @@ impl SharedRegion {
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| (len as u64) > limit) {
             return Err(Errno::FBIG);
         }
-        let fd = OwnedFd::from(fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-        let fd = move_high(fd);
+        let fd = hidden(|| fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING))?;
         fs::ftruncate(&fd, len as u64)?;
         let mut seals = SealFlags::SHRINK;
         if options.fixed_size {

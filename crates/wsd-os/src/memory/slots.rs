@@ -1,12 +1,13 @@
 //! Words that hold a reference or a descriptor and that several threads read and replace, without a lock.
 
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 use rustix::io::Errno;
 
 use super::plain::Zeroable;
 use crate::atomic::{AtomicI32, AtomicPtr, Ordering};
-use crate::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use crate::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Nothing, or a reference that is valid for ever. Zeroed memory holds nothing.
 #[derive(Debug, Default)]
@@ -81,7 +82,7 @@ impl FdSlot {
         let made = make()?;
         match self.0.compare_exchange(0, made.as_raw_fd() + 1, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
-                let number = made.into_raw_fd();
+                let number = ManuallyDrop::new(made).as_raw_fd();
                 // SAFETY: open, and owned by the slot from now on.
                 Ok(unsafe { BorrowedFd::borrow_raw(number) })
             }

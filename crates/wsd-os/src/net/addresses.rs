@@ -88,7 +88,10 @@ fn read(message: Message<'_>, loopbacks: &[u32]) -> Option<InterfaceAddress> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::netlink::fuzz::attribute_body;
 
     #[test]
     fn loopback_is_listed() {
@@ -100,6 +103,24 @@ mod tests {
         assert!(
             addresses.iter().all(|entry| entry.prefix_len <= if entry.address.is_ipv4() { 32 } else { 128 })
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever a message says, what is read from it was in it.
+        #[test]
+        fn any_message_is_read(body in attribute_body(ADDRESS)) {
+            let message = Message { kind: libc::RTM_NEWADDR, flags: 0, body: &body };
+            if let Some(found) = read(message, &[7]) {
+                let octets = match found.address {
+                    IpAddr::V4(address) => address.octets().to_vec(),
+                    IpAddr::V6(address) => address.octets().to_vec(),
+                };
+                prop_assert!(body.windows(octets.len()).any(|part| part == octets));
+                prop_assert_eq!(found.loopback, found.interface == 7);
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod monitor;
+mod route;
 
 pub use addresses::{InterfaceAddress, interface_addresses};
 pub use monitor::AddressMonitor;
+pub use route::{same_network, source_address};

@@ -6,4 +6,4 @@ mod status;
 
 pub use maps::{Mapping, mappings};
 pub use memory::read_memory;
-pub use status::{Owner, ProcessId, is_alive, list, name, owner, start_time};
+pub use status::{Owner, ProcessId, is_alive, list, name, owner, start_time, watch};

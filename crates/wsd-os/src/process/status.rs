@@ -5,7 +5,9 @@ use core::mem::MaybeUninit;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 
-use crate::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::fd::{OwnedFd, hidden};
 
 /// A process that cannot be mistaken for a later one with the same number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,6 +32,18 @@ impl ProcessId {
     pub fn is_alive(self) -> bool {
         is_alive(self.pid, self.start)
     }
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2)).
+///
+/// # Errors
+///
+/// `ESRCH` if it has ended; `EMFILE`, `ENFILE`.
+pub fn watch(process: ProcessId) -> Result<OwnedFd, Errno> {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let fd = hidden(|| pidfd_open(pid, PidfdFlags::empty()))?;
+    // The number may have been another process's by then; once open, the descriptor stays with its process.
+    if process.is_alive() { Ok(fd) } else { Err(Errno::SRCH) }
 }
 
 /// The users of a process.
@@ -87,8 +101,8 @@ pub fn owner(pid: u32) -> Result<Owner, Errno> {
 ///
 /// As open(2) if `/proc` is not mounted.
 pub fn list() -> Result<Vec<u32>, Errno> {
-    let folder = openat(CWD, c"/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let folder = OwnedFd::from(folder);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = hidden(|| openat(CWD, c"/proc", flags, Mode::empty()))?;
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(&folder, &mut buffer);
     let mut pids = Vec::new();
@@ -100,7 +114,7 @@ pub fn list() -> Result<Vec<u32>, Errno> {
 
 /// The whole of a file of `/proc`.
 pub(super) fn read_file(path: &str) -> Result<Vec<u8>, Errno> {
-    let fd = OwnedFd::from(openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+    let fd = hidden(|| openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))?;
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
     loop {

@@ -48,6 +48,9 @@ impl Ring {
     }
 
     /// Writer: the byte before offset `after` is urgent. Replaces an earlier mark.
+    ///
+    /// Before the byte is published: then a reader that knows the byte to be there ([`Ring::readable`]) and looks at
+    /// [`Ring::writer_control`] afterwards sees the mark.
     pub fn set_urgent(&self, after: u64) {
         self.header().writer.urgent.store(after.wrapping_add(1), Release);
     }

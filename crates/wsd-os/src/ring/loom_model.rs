@@ -199,3 +199,26 @@ fn reader_follows_into_the_next_area() {
         writer.join().expect("no panic");
     });
 }
+
+/// SW-125: no reader takes an urgent byte for an ordinary one because it has not seen the mark yet.
+#[test]
+fn who_finds_an_urgent_byte_finds_its_mark() {
+    check(4, || {
+        let p = Pair::new();
+        p.ring.begin(&p.producer, 0);
+        assert_eq!(p.ring.accept_begin(&p.consumer, 0), Ok(true));
+        let writer = {
+            let p = p.clone();
+            thread::spawn(move || {
+                let mut staging = p.ring.stage(&p.producer);
+                assert_eq!(staging.push(&[1, 2]), Ok(2));
+                p.ring.set_urgent(staging.offset());
+                staging.publish();
+            })
+        };
+        if p.ring.readable(&p.consumer) == Ok(2) {
+            assert_eq!(p.ring.writer_control().urgent, Some(2));
+        }
+        writer.join().expect("no panic");
+    });
+}

@@ -132,6 +132,12 @@ impl Staging<'_> {
         room.min(Area::of(self.level).bytes)
     }
 
+    /// Offset behind everything staged.
+    #[inline]
+    pub fn offset(&self) -> u64 {
+        self.at
+    }
+
     /// The free bytes at the end of what is staged, at most `max` of them, for a system call to fill. Follow
     /// with [`Staging::advance`].
     pub fn free_spans(&mut self, max: usize) -> Result<[Span; 2], Violation> {

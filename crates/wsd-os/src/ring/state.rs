@@ -89,6 +89,24 @@ impl ProducerState {
         self.seen_closed.store(0, Ordering::Relaxed);
     }
 
+    /// Takes over what another process of the same side knew, which does not use the ring any more.
+    pub fn assign(&self, from: &Self) {
+        let words = [
+            (&self.tail, &from.tail),
+            (&self.limit, &from.limit),
+            (&self.cached_head, &from.cached_head),
+            (&self.area_start[0], &from.area_start[0]),
+            (&self.area_start[1], &from.area_start[1]),
+            (&self.seen_frozen, &from.seen_frozen),
+            (&self.begun, &from.begun),
+        ];
+        for (to, from) in words {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.level.store(from.level.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.seen_closed.store(from.seen_closed.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Offset after the last byte written: where the next one goes.
     #[inline]
     pub fn tail(&self) -> u64 {
@@ -140,6 +158,24 @@ impl ConsumerState {
         }
         self.level.store(0, Ordering::Relaxed);
         self.seen_reset.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes over what another process of the same side knew, which does not use the ring any more.
+    pub fn assign(&self, from: &Self) {
+        let words = [
+            (&self.head, &from.head),
+            (&self.limit, &from.limit),
+            (&self.looked_at, &from.looked_at),
+            (&self.seen_start, &from.seen_start),
+            (&self.seen_fin, &from.seen_fin),
+            (&self.seen_urgent, &from.seen_urgent),
+            (&self.seen_end, &from.seen_end),
+        ];
+        for (to, from) in words {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.level.store(from.level.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.seen_reset.store(from.seen_reset.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Offset of the next byte to read.

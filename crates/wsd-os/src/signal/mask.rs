@@ -56,24 +56,6 @@ impl Mask {
         MaskGuard { before: change(libc::SIG_BLOCK, self), _not_send: PhantomData }
     }
 
-    /// The signals that are pending, and blocked, for the calling thread or its process (sigpending(2)).
-    pub(crate) fn pending() -> Self {
-        let mut set = Self(0);
-        // SAFETY: the kernel fills the live 8-byte set.
-        let _ = unsafe {
-            raw::syscall(libc::SYS_rt_sigpending, [raw::address_mut(&mut set), size_of::<Self>(), 0, 0, 0, 0])
-        };
-        set
-    }
-
-    /// Takes away one pending signal of this set, without a handler, if there is one (sigtimedwait(2)).
-    pub(crate) fn discard_pending(self) {
-        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        let arguments = [raw::address(&self), 0, raw::address(&now), size_of::<Self>(), 0, 0];
-        // SAFETY: set and time-out are live; no information is asked for.
-        let _ = unsafe { raw::syscall(libc::SYS_rt_sigtimedwait, arguments) };
-    }
-
     /// Unblocks these signals in the calling thread. What was pending is delivered before this returns.
     pub(crate) fn unblock(self) {
         change(libc::SIG_UNBLOCK, self);

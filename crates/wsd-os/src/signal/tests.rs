@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use super::defer::intercept;
 use super::*;
+use crate::atomic::{AtomicU32, Ordering};
 use crate::poll::ppoll;
+use crate::testing::eventually;
 
 /// The n-th real-time signal; each test has its own, since handlers belong to the whole process.
 fn signal(n: i32) -> c_int {
@@ -204,32 +206,46 @@ fn signal_that_the_program_blocks_stays_blocked() {
     assert_eq!((SEEN.get().calls, SEEN.get().value), (1, 9));
 }
 
+/// How often [`count`] was called.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count(_signal: c_int) {
+    COUNT.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whether a thread of this process sleeps in a system call.
+fn is_asleep(tid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat"));
+    status.is_ok_and(|status| status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
+}
+
 #[test]
 fn futex_wait_is_interrupted_as_recv_is() {
-    use crate::atomic::{AtomicU32, Ordering};
     for restart in [false, true] {
         let number = signal(10 + i32::from(restart));
         let flags = if restart { libc::SA_RESTART } else { 0 };
-        sigaction(number, Some(&action(note_plain as *const () as usize, flags, &[])));
+        sigaction(number, Some(&action(count as *const () as usize, flags, &[])));
+        COUNT.store(0, Ordering::Relaxed);
         let (word, tid) = (AtomicU32::new(0), AtomicU32::new(0));
-        let (result, calls) = std::thread::scope(|scope| {
+        let result = std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
                 tid.store(crate::thread::tid(), Ordering::Release);
-                (crate::futex::wait(&word, 0, None), SEEN.get().calls)
+                crate::futex::wait(&word, 0, None)
             });
-            assert!(crate::testing::eventually(|| tid.load(Ordering::Acquire) != 0));
-            std::thread::sleep(Duration::from_millis(30));
+            assert!(eventually(|| tid.load(Ordering::Acquire) != 0));
+            let tid = tid.load(Ordering::Acquire);
+            assert!(eventually(|| is_asleep(tid)));
             // SAFETY: sends a signal that has a handler to a thread of this process.
-            unsafe {
-                libc::syscall(libc::SYS_tgkill, crate::thread::pid(), tid.load(Ordering::Acquire), number)
-            };
-            std::thread::sleep(Duration::from_millis(30));
-            assert_eq!(sleeper.is_finished(), !restart);
+            unsafe { libc::syscall(libc::SYS_tgkill, crate::thread::pid(), tid, number) };
+            let interrupted = eventually(|| COUNT.load(Ordering::Relaxed) == 1);
+            let settled = eventually(|| if restart { is_asleep(tid) } else { sleeper.is_finished() });
             let woken = crate::futex::wake(&word, 1).expect("a futex");
+            assert!(interrupted && settled);
             assert_eq!(woken, usize::from(restart), "it sleeps again, on the same word");
             sleeper.join().expect("no panic")
         });
-        assert_eq!((result, calls), (if restart { Ok(()) } else { Err(crate::Errno::INTR) }, 1));
+        assert_eq!(result, if restart { Ok(()) } else { Err(crate::Errno::INTR) });
+        assert_eq!(COUNT.load(Ordering::Relaxed), 1);
     }
 }
 

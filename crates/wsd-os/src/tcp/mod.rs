@@ -6,13 +6,17 @@ mod counts;
 mod info;
 mod io;
 mod options;
+mod stand_in;
 
 pub use counts::{Counts, counts};
 pub use info::{State, cookie, is_stream_tcp, local_name, netns_cookie, peer_name, state};
 pub use io::{Flags, Received, Shutdown, abort, recv, send, shutdown};
 pub use options::{
-    Direction, is_corked, is_nonblocking, linger, out_of_band_inline, receive_buffer, receive_low_water,
-    send_buffer, timeout, unread,
+    Direction, at_mark, is_corked, is_nonblocking, linger, out_of_band_inline, receive_buffer,
+    receive_low_water, send_buffer, stop_lingering, timeout, unread,
+};
+pub use stand_in::{
+    DescriptorFlags, connect_without_waiting, is_debugged, is_ipv6_only, like, name, set_debugged,
 };
 
 #[cfg(test)]

@@ -4,9 +4,13 @@ use core::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
 
-use crate::fd::BorrowedFd;
-use crate::sockopt;
+use crate::fd::{AsRawFd, BorrowedFd};
+use crate::{raw, sockopt};
+
+/// Request of ioctl(2), which the libc crate does not have.
+const SIOCATMARK: usize = 0x8905;
 
 /// A direction of a connection, seen from this end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +57,19 @@ pub fn linger(fd: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
     let value: [u8; 8] = sockopt::get(fd, libc::SOL_SOCKET, libc::SO_LINGER)?;
     let number = |at: usize| value[at..].first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
     Ok((number(0) != 0).then(|| Duration::from_secs(number(4).max(0) as u64)))
+}
+
+/// Close does not wait for unsent data any more, which the kernel goes on sending. A connection that close is to reset
+/// is still reset; see [`linger`].
+///
+/// # Errors
+///
+/// As getsockopt(2) and setsockopt(2).
+pub fn stop_lingering(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match linger(fd)? {
+        Some(limit) if !limit.is_zero() => set_socket_linger(fd, None),
+        _ => Ok(()),
+    }
 }
 
 /// `SO_OOBINLINE`: whether urgent data is in the normal stream (socket(7)).
@@ -107,4 +124,17 @@ pub fn is_corked(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 /// `EINVAL` for a listener.
 pub fn unread(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     rustix::io::ioctl_fionread(fd).map(|bytes| bytes as usize)
+}
+
+/// Whether the next byte to receive is the urgent one (sockatmark(3)).
+///
+/// # Errors
+///
+/// As ioctl(2).
+pub fn at_mark(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut answer = 0_i32;
+    let arguments = [fd.as_raw_fd() as usize, SIOCATMARK, raw::address_mut(&mut answer), 0, 0, 0];
+    // SAFETY: the kernel writes one int to the live variable.
+    unsafe { raw::syscall(libc::SYS_ioctl, arguments) }?;
+    Ok(answer != 0)
 }

@@ -193,6 +193,17 @@ fn options_are_read() {
     assert_eq!((send_buffer(fd), receive_buffer(fd)), (Ok(100_000), Ok(120_000)));
 }
 
+/// A connection that close is to reset is still reset (socket(7), SO_LINGER with no time).
+#[test]
+fn lingering_stops() {
+    let (one, _other) = connection("127.0.0.1");
+    for (before, after) in [([1, 4], Ok(None)), ([1, 0], Ok(Some(Duration::ZERO))), ([0, 0], Ok(None))] {
+        set(one.as_fd(), libc::SO_LINGER, &before);
+        assert_eq!(stop_lingering(one.as_fd()), Ok(()));
+        assert_eq!(linger(one.as_fd()), after, "{before:?}");
+    }
+}
+
 fn set(fd: crate::fd::BorrowedFd<'_>, name: i32, value: &[i32]) {
     use crate::fd::AsRawFd;
     let len = size_of_val(value) as u32;
@@ -231,4 +242,31 @@ fn aborted_connection_is_reset() {
     let mut received = || recv(other.as_fd(), &mut [IoSliceMut::new(&mut byte)], Flags::NONE);
     assert_eq!(received(), Err(Errno::CONNRESET));
     assert_eq!(state(duplicate.as_fd()), Ok(State::Closed));
+}
+
+#[test]
+fn stand_ins_have_the_listeners_options() {
+    let listener = TcpListener::bind("[::1]:0").expect("a port");
+    rustix::net::sockopt::set_socket_oobinline(&listener, true).expect("an option");
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true).expect("an option");
+    let flags = DescriptorFlags { nonblocking: true, close_on_exec: true };
+    let socket = like(listener.as_fd(), flags).expect("a socket");
+    assert_eq!(out_of_band_inline(socket.as_fd()), Ok(true));
+    assert_eq!(rustix::net::sockopt::tcp_nodelay(&socket), Ok(true));
+    assert_eq!(is_nonblocking(socket.as_fd()), Ok(true));
+    assert!(crate::fd::is_close_on_exec(socket.as_fd()));
+    assert!(local_name(socket.as_fd()).expect("a family").is_ipv6());
+    let other = like(listener.as_fd(), DescriptorFlags::default()).expect("a socket");
+    assert_eq!(is_nonblocking(other.as_fd()), Ok(false));
+}
+
+#[test]
+fn connecting_without_waiting_leaves_the_mode() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let socket = like(listener.as_fd(), DescriptorFlags::default()).expect("a socket");
+    let peer = listener.local_addr().expect("its name");
+    let result = connect_without_waiting(socket.as_fd(), peer);
+    assert!(matches!(result, Ok(()) | Err(Errno::INPROGRESS)), "{result:?}");
+    assert_eq!(is_nonblocking(socket.as_fd()), Ok(false));
+    assert!(eventually(|| peer_name(socket.as_fd()) == Ok(peer)));
 }

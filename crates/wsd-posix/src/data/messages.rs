@@ -69,7 +69,7 @@ unsafe fn recv_message(
     // SAFETY: the program's buffers, and its own call with more flags.
     let received = unsafe {
         slices::with_targets(message.msg_iov, message.msg_iovlen, |targets| {
-            front::recv(socket, targets, flags as u32, |extra| {
+            front::recv(socket, targets, flags as u32, |_, extra| {
                 by_kernel = true;
                 checked(raw!(SYS_recvmsg, fd, address, flags as u32 | extra))
             })

@@ -1,14 +1,14 @@
 //! `read`, `write` and their vector forms.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_long, c_void};
 
-use libc::{MSG_DONTWAIT, iovec, msghdr, off64_t, size_t, ssize_t};
+use libc::{MSG_DONTWAIT, SYS_recvmsg, SYS_sendmsg, iovec, msghdr, off64_t, size_t, ssize_t};
 use rustix::io::Errno;
 use wsd_switch::front::{self, Socket};
 
 use crate::process::cancel::point;
 use crate::slices::{self, MOST_BUFFERS};
-use crate::sys::{checked, next, raw};
+use crate::sys::{self, call, checked, next, raw};
 use crate::{errno, real};
 
 /// `preadv2`'s offset that means "the current position", and all its flags that mean something (or nothing) on sockets.
@@ -41,7 +41,7 @@ unsafe extern "C" fn read_tracked(socket: Socket, fd: c_int, data: *mut c_void, 
     }
     // SAFETY: the program's buffer.
     errno::returned(unsafe { slices::target(data, length) }.and_then(|target| {
-        front::recv(socket, &mut [target], 0, |extra| {
+        front::recv(socket, &mut [target], 0, |_, extra| {
             checked(match extra {
                 // SAFETY: the program's own call.
                 0 => unsafe { raw!(SYS_read, fd, data, length) },
@@ -135,10 +135,7 @@ pub unsafe extern "C-unwind" fn readv(fd: c_int, list: *const iovec, count: c_in
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
         Some(socket) if unsafe { moves(list, count) } => point(|| unsafe {
-            recv_list(socket, list, count as usize, 0, |extra| match extra {
-                0 => raw!(SYS_readv, fd, list, count),
-                _ => recv_with(fd, list, count as usize, extra),
-            })
+            recv_list(socket, fd, list, count as usize, 0, || raw!(SYS_readv, fd, list, count))
         }),
         // SAFETY: the program's call, unchanged.
         _ => unsafe { next!(readv(fd, list, count) or SYS_readv(fd, list, count)) },
@@ -152,10 +149,7 @@ pub unsafe extern "C-unwind" fn writev(fd: c_int, list: *const iovec, count: c_i
     match front::find(fd) {
         // SAFETY: the program's own arguments; `moves` checked them.
         Some(socket) if unsafe { moves(list, count) } => point(|| unsafe {
-            send_list(socket, list, count as usize, 0, |extra| match extra {
-                0 => raw!(SYS_writev, fd, list, count),
-                _ => send_with(fd, list, count as usize, extra),
-            })
+            send_list(socket, fd, list, count as usize, 0, || raw!(SYS_writev, fd, list, count))
         }),
         // SAFETY: the program's call, unchanged.
         _ => unsafe { next!(writev(fd, list, count) or SYS_writev(fd, list, count)) },
@@ -177,9 +171,8 @@ pub unsafe extern "C-unwind" fn preadv2(
         Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => {
             // SAFETY: the program's own arguments; `moves` checked them.
             point(|| unsafe {
-                recv_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
-                    0 => raw!(SYS_preadv2, fd, list, count, offset, 0, flags),
-                    _ => recv_with(fd, list, count as usize, extra | message_flags(flags)),
+                recv_list(socket, fd, list, count as usize, message_flags(flags), || {
+                    raw!(SYS_preadv2, fd, list, count, offset, 0, flags)
                 })
             })
         }
@@ -219,9 +212,8 @@ pub unsafe extern "C-unwind" fn pwritev2(
         Some(socket) if offset == CURRENT && flags & !RWF_KNOWN == 0 && unsafe { moves(list, count) } => {
             // SAFETY: the program's own arguments; `moves` checked them.
             point(|| unsafe {
-                send_list(socket, list, count as usize, message_flags(flags), |extra| match extra {
-                    0 => raw!(SYS_pwritev2, fd, list, count, offset, 0, flags),
-                    _ => send_with(fd, list, count as usize, extra | message_flags(flags)),
+                send_list(socket, fd, list, count as usize, message_flags(flags), || {
+                    raw!(SYS_pwritev2, fd, list, count, offset, 0, flags)
                 })
             })
         }
@@ -251,68 +243,71 @@ fn message_flags(flags: c_int) -> u32 {
     if flags & RWF_NOWAIT != 0 { MSG_DONTWAIT as u32 } else { 0 }
 }
 
-/// Receives through the switch.
+/// Receives through the switch; `plain` is the program's own call.
 ///
 /// # Safety
 /// `list` must have `count` valid entries, at most `MOST_BUFFERS`.
 unsafe extern "C" fn recv_list(
     socket: Socket,
+    fd: c_int,
     list: *const iovec,
     count: usize,
     flags: u32,
-    kernel: impl Fn(u32) -> isize,
+    plain: impl Fn() -> isize,
 ) -> ssize_t {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; `recvmsg` is made with the program's buffers.
     errno::returned(unsafe {
         slices::with_targets(list, count, |targets| {
-            front::recv(socket, targets, flags, |extra| checked(kernel(extra)))
+            front::recv(socket, targets, flags, |_, extra| {
+                with_flags(SYS_recvmsg, fd, list, count, flags, extra, &plain)
+            })
         })
     })
 }
 
-/// Sends through the switch.
+/// Sends through the switch; `plain` is the program's own call.
 ///
 /// # Safety
 /// `list` must have `count` valid entries, at most `MOST_BUFFERS`.
 unsafe extern "C" fn send_list(
     socket: Socket,
+    fd: c_int,
     list: *const iovec,
     count: usize,
     flags: u32,
-    kernel: impl Fn(u32) -> isize,
+    plain: impl Fn() -> isize,
 ) -> ssize_t {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; `sendmsg` is made with the program's buffers.
     errno::returned(unsafe {
         slices::with_sources(list, count, |sources| {
-            front::send(socket, sources, flags, |extra| checked(kernel(extra)))
+            front::send(socket, sources, flags, |extra| {
+                with_flags(SYS_sendmsg, fd, list, count, flags, extra, &plain)
+            })
         })
     })
 }
 
-/// `readv` with the flags of `recv`.
+/// The program's own call, or, if the switch wants flags that it has no place for, `message` with those: `recvmsg` or `sendmsg`.
 ///
 /// # Safety
-/// As readv(2).
-unsafe fn recv_with(fd: c_int, list: *const iovec, count: usize, flags: u32) -> isize {
-    let mut message = message(list, count);
-    // SAFETY: the message describes the program's buffers.
-    unsafe { raw!(SYS_recvmsg, fd, &raw mut message, flags) }
-}
-
-/// `writev` with the flags of `send`.
-///
-/// # Safety
-/// As writev(2).
-unsafe fn send_with(fd: c_int, list: *const iovec, count: usize, flags: u32) -> isize {
-    let message = message(list, count);
-    // SAFETY: the message describes the program's buffers.
-    unsafe { raw!(SYS_sendmsg, fd, &raw const message, flags) }
-}
-
-fn message(list: *const iovec, count: usize) -> msghdr {
+/// `list` must have `count` entries that are valid for the call.
+unsafe fn with_flags(
+    message: c_long,
+    fd: c_int,
+    list: *const iovec,
+    count: usize,
+    own: u32,
+    extra: u32,
+    plain: impl Fn() -> isize,
+) -> Result<usize, Errno> {
+    if extra == 0 {
+        return checked(plain());
+    }
     // SAFETY: msghdr is a C struct of numbers and pointers, for which zero is a value.
-    let mut message: msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = list.cast_mut();
-    message.msg_iovlen = count as _;
-    message
+    let mut header: msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = list.cast_mut();
+    header.msg_iovlen = count as _;
+    let arguments = [fd as usize, (&raw mut header).expose_provenance(), (own | extra) as usize];
+    // SAFETY: the header describes the program's buffers, and has no names and no control data.
+    checked(unsafe { call(message, sys::arguments(arguments)) })
 }

@@ -64,7 +64,7 @@ unsafe extern "C" fn recv_tracked(
     name_length: *mut socklen_t,
 ) -> ssize_t {
     let mut by_kernel = false;
-    let kernel = |extra: u32| {
+    let mut kernel = |extra: u32| {
         by_kernel = true;
         let flags = flags as u32 | extra;
         // SAFETY: the program's own call with more flags.
@@ -75,7 +75,7 @@ unsafe extern "C" fn recv_tracked(
     } else {
         // SAFETY: the program's buffer.
         unsafe { slices::target(data, length) }
-            .and_then(|target| front::recv(socket, &mut [target], flags as u32, kernel))
+            .and_then(|target| front::recv(socket, &mut [target], flags as u32, |_, extra| kernel(extra)))
     };
     if result.is_ok() && !by_kernel && !name.is_null() && !name_length.is_null() {
         // A stream has no addresses to tell.
@@ -91,13 +91,13 @@ fn discard(
     socket: Socket,
     length: usize,
     flags: c_int,
-    kernel: impl FnMut(u32) -> Result<usize, Errno>,
+    mut kernel: impl FnMut(u32) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let mut scratch = [0; 4096];
     let room = length.min(scratch.len());
     // SAFETY: `scratch` is valid for `room` bytes.
     let target = unsafe { slices::target(scratch.as_mut_ptr().cast(), room) }?;
-    front::recv(socket, &mut [target], flags as u32, kernel)
+    front::recv(socket, &mut [target], flags as u32, |_, extra| kernel(extra))
 }
 
 /// # Safety

@@ -11,8 +11,10 @@ use crate::errno;
 use crate::slices::{self, MOST};
 use crate::sys::{checked, next, raw};
 
-/// How much of the file is read at a time.
+/// How much of the file is read at a time for a connection that is in a ring.
 const CHUNK: usize = 64 * 1024;
+/// How much the kernel sends at a time, so that a connection can leave TCP in the middle of a long file.
+const STRETCH: usize = 1024 * 1024;
 
 /// # Safety
 /// As sendfile(2).
@@ -95,7 +97,6 @@ unsafe fn copy(
 ///
 /// # Safety
 /// `from` must be a descriptor to read from.
-#[inline(never)]
 unsafe fn send_from(
     socket: Socket,
     to: c_int,
@@ -103,29 +104,21 @@ unsafe fn send_from(
     begin: off64_t,
     count: usize,
 ) -> (usize, Result<(), Errno>) {
-    let mut chunk = MaybeUninit::<[u8; CHUNK]>::uninit();
-    let data: *mut c_void = chunk.as_mut_ptr().cast();
     let mut sent = 0;
     while sent < count {
-        let wanted = CHUNK.min(count - sent);
-        // SAFETY: `chunk` has room for `wanted` bytes.
-        let step = checked(unsafe { raw!(SYS_pread64, from, data, wanted, begin + sent as off64_t) })
-            .map_err(|error| if error == Errno::SPIPE { Errno::INVAL } else { error })
-            // SAFETY: the kernel has just filled `got` bytes.
-            .and_then(|got| Ok((got, unsafe { slices::source(data, got) }?)));
-        let (got, source) = match step {
-            Ok((0, _)) => break,
-            Ok(step) => step,
-            Err(error) => return (sent, Err(error)),
+        let mut at = begin + sent as off64_t;
+        let stretch = STRETCH.min(count - sent);
+        // SAFETY: `at` is a local variable.
+        let by_kernel = || checked(unsafe { raw!(SYS_sendfile, to, from, &raw mut at, stretch) });
+        let step = match front::send_by_kernel(socket, by_kernel) {
+            Some(result) => result.map(|some| (some, stretch)),
+            // SAFETY: the caller's promise.
+            None => unsafe { send_chunk(socket, to, from, at, CHUNK.min(count - sent)) },
         };
-        let result = front::send(socket, &[source], 0, |extra| {
-            // SAFETY: sends what was read.
-            checked(unsafe { raw!(SYS_sendto, to, data, got, extra, 0, 0) })
-        });
-        match result {
-            Ok(some) => {
+        match step {
+            Ok((some, wanted)) => {
                 sent += some;
-                if some < got {
+                if some < wanted || some == 0 {
                     break;
                 }
             }
@@ -133,4 +126,33 @@ unsafe fn send_from(
         }
     }
     (sent, Ok(()))
+}
+
+/// Sends a piece of `from` that is read first. Returns how much was sent, and how much there was.
+///
+/// # Safety
+/// `from` must be a descriptor to read from; `wanted` at most `CHUNK`.
+#[inline(never)]
+unsafe fn send_chunk(
+    socket: Socket,
+    to: c_int,
+    from: c_int,
+    at: off64_t,
+    wanted: usize,
+) -> Result<(usize, usize), Errno> {
+    let mut chunk = MaybeUninit::<[u8; CHUNK]>::uninit();
+    let data: *mut c_void = chunk.as_mut_ptr().cast();
+    // SAFETY: `chunk` has room for `wanted` bytes.
+    let got = checked(unsafe { raw!(SYS_pread64, from, data, wanted, at) })
+        .map_err(|error| if error == Errno::SPIPE { Errno::INVAL } else { error })?;
+    if got == 0 {
+        return Ok((0, 0));
+    }
+    // SAFETY: the kernel has just filled `got` bytes.
+    let source = unsafe { slices::source(data, got) }?;
+    let sent = front::send(socket, &[source], 0, |extra| {
+        // SAFETY: sends what was read.
+        checked(unsafe { raw!(SYS_sendto, to, data, got, extra, 0, 0) })
+    })?;
+    Ok((sent, got))
 }

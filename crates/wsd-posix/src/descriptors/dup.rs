@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use libc::{EBADF, F_GETFD, O_CLOEXEC, STDERR_FILENO};
 use rustix::io::Errno;
-use wsd_os::fd::is_private;
+use wsd_os::fd::is_hidden;
 use wsd_switch::front;
 use wsd_switch::reason::Reason;
 
@@ -51,7 +51,7 @@ fn taken() -> c_int {
 /// As dup2(2): `new` is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn dup2(old: c_int, new: c_int) -> c_int {
-    if is_private(new) {
+    if is_hidden(new) {
         return taken();
     }
     if !replaces(old, new) {
@@ -74,7 +74,7 @@ pub unsafe extern "C-unwind" fn __dup2(old: c_int, new: c_int) -> c_int {
 /// As dup3(2): `new` is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
-    if is_private(new) {
+    if is_hidden(new) {
         return taken();
     }
     if flags & !O_CLOEXEC != 0 || !replaces(old, new) {

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 
 use libc::{AT_FDCWD, O_CREAT, O_TRUNC, O_WRONLY, pid_t, sigset_t};
 use rustix::io::Errno;
-use wsd_os::fd::is_private;
+use wsd_os::fd::{is_hidden, while_unchanged};
 
 use crate::sys::{next, raw};
 use crate::{errno, notice};
@@ -19,7 +19,7 @@ const HIGHEST_PRIVATE: c_uint = 8191;
 /// As close(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
-    if is_private(fd) {
+    if is_hidden(fd) {
         // A program that closes everything, also what it does not know.
         return errno::returned_int(Err(Errno::BADF));
     }
@@ -45,6 +45,13 @@ pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: 
         return unsafe { next!(close_range(first, last, flags) or SYS_close_range(first, last, flags)) };
     }
     notice::closing_range(first, last);
+    // SAFETY: the program's call.
+    while_unchanged(|| unsafe { close_all_but_hidden(first, last, flags) })
+}
+
+/// # Safety
+/// As close_range(2).
+unsafe fn close_all_but_hidden(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let mut begin = first;
     for fd in private_in(first, last) {
         if begin < fd {
@@ -66,7 +73,7 @@ pub unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: 
 
 /// Our own descriptors among these.
 fn private_in(first: c_uint, last: c_uint) -> impl Iterator<Item = c_uint> {
-    (first..=last.min(HIGHEST_PRIVATE)).filter(|&fd| is_private(fd as c_int))
+    (first..=last.min(HIGHEST_PRIVATE)).filter(|&fd| is_hidden(fd as c_int))
 }
 
 /// # Safety

@@ -7,6 +7,8 @@
 use std::ffi::c_int;
 
 use libc::{SIGCHLD, STDERR_FILENO, STDIN_FILENO, pid_t};
+use rustix::fd::{AsRawFd, IntoRawFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::real::NEXT;
@@ -61,19 +63,41 @@ pub unsafe extern "C-unwind" fn _Fork() -> pid_t {
     child
 }
 
+/// Made of its parts: the C library's own ends the parent by a call that the switch does not see, and with it what the parent has yet to
+/// give to the child.
+///
 /// # Safety
 /// None needed: as daemon(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn daemon(stay: c_int, keep: c_int) -> c_int {
-    let Some(next) = NEXT.daemon.force(c"daemon") else {
-        return errno::returned_int(Err(Errno::NOSYS));
-    };
-    // SAFETY: the program's call, unchanged.
-    let result = unsafe { next(stay, keep) };
-    if result == 0 && keep == 0 {
-        for fd in STDIN_FILENO..=STDERR_FILENO {
-            notice::reused(fd);
-        }
+    // SAFETY: the program's call.
+    match unsafe { fork() } {
+        -1 => return -1,
+        0 => {}
+        // SAFETY: the program's call: daemon(3) ends the parent.
+        _ => unsafe { super::exit::_exit(0) },
     }
-    result
+    let begun = rustix::process::setsid().and_then(|_| {
+        if stay == 0 {
+            rustix::process::chdir("/")?;
+        }
+        if keep == 0 { silence() } else { Ok(()) }
+    });
+    errno::returned_int(begun.map(|()| 0))
+}
+
+/// Standard input and output are nobody's.
+fn silence() -> Result<(), Errno> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    for fd in STDIN_FILENO..=STDERR_FILENO {
+        notice::reused(fd);
+    }
+    if null.as_raw_fd() <= STDERR_FILENO {
+        // One of the three itself.
+        let _ = null.into_raw_fd();
+    }
+    Ok(())
 }

@@ -3,9 +3,12 @@
 use std::ffi::c_int;
 
 use libc::{AF_UNSPEC, sockaddr, socklen_t};
-use wsd_switch::front::{self, Socket};
+use rustix::io::Errno;
+use wsd_switch::front::{self, Outcome, Socket};
 use wsd_switch::reason::Reason;
 
+use super::address;
+use crate::process::cancel;
 use crate::sys::{checked, next, raw};
 use crate::{errno, notice};
 
@@ -19,9 +22,19 @@ pub unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, length
     };
     // SAFETY: the program's address.
     let ends = unsafe { dissolves(name, length) };
-    if ends {
-        // What the kernel thinks of the call matters more than whether the connection could be saved.
-        let _ = notice::leave(fd, Reason::KernelCall);
+    if ends && notice::leave(fd, Reason::KernelCall) == Err(Errno::OPNOTSUPP) {
+        // A connection of the SAN. Of others what the kernel thinks of the call matters more than whether they could be saved.
+        return errno::returned_int(Err(Errno::OPNOTSUPP));
+    }
+    if !ends && front::connects_san_first() {
+        // SAFETY: the program's address.
+        if let Some(result) = cancel::point(|| unsafe { connect_first(socket, name, length) }) {
+            return result;
+        }
+    }
+    if !ends && front::asks_for_peers() {
+        // SAFETY: the program's address.
+        unsafe { tell_peer(socket, name, length) };
     }
     // SAFETY: the program's call, unchanged.
     let result = unsafe { next!(connect(fd, name, length) or SYS_connect(fd, name, length)) };
@@ -29,6 +42,23 @@ pub unsafe extern "C-unwind" fn connect(fd: c_int, name: *const sockaddr, length
         tell(socket, result);
     }
     result
+}
+
+/// Connects by the SAN; `None`: TCP is to connect.
+///
+/// # Safety
+/// As connect(2).
+unsafe extern "C" fn connect_first(
+    socket: Socket,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> Option<c_int> {
+    // SAFETY: the caller's promise.
+    let peer = unsafe { address::read(name, length) }?;
+    match front::connect(socket, peer) {
+        Outcome::Served(result) => Some(errno::returned_int(result.map(|()| 0))),
+        Outcome::Pass => None,
+    }
 }
 
 /// Whether the address asks to end a connection instead of beginning one.
@@ -44,6 +74,15 @@ extern "C" fn tell(socket: Socket, result: c_int) {
     let error = errno::number();
     notice::connected(socket, errno::outcome(result));
     errno::restore(error);
+}
+
+/// # Safety
+/// As connect(2).
+unsafe extern "C" fn tell_peer(socket: Socket, name: *const sockaddr, length: socklen_t) {
+    // SAFETY: the caller's promise.
+    if let Some(peer) = unsafe { address::read(name, length) } {
+        notice::peer_known(socket, peer);
+    }
 }
 
 /// # Safety
@@ -63,9 +102,17 @@ pub unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     if result == 0
         && let Some(socket) = front::find(fd)
     {
-        notice::listening(socket);
+        if front::connects_san_first() {
+            listen_first(socket, backlog);
+        } else {
+            notice::listening(socket);
+        }
     }
     result
+}
+
+extern "C" fn listen_first(socket: Socket, backlog: c_int) {
+    front::listen(socket, backlog);
 }
 
 /// # Safety

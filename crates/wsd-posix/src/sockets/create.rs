@@ -2,11 +2,14 @@
 
 use std::ffi::c_int;
 
-use libc::{sockaddr, socklen_t};
-use wsd_switch::front;
+use libc::{SOCK_CLOEXEC, SOCK_NONBLOCK, sockaddr, socklen_t};
+use wsd_os::fd::IntoRawFd;
+use wsd_switch::front::{self, Accepted, DescriptorFlags, Outcome, Verdict};
 
-use crate::notice;
-use crate::sys::{next, raw};
+use super::address::{self, Peer};
+use crate::process::cancel;
+use crate::sys::{checked, next, raw};
+use crate::{errno, notice};
 
 /// # Safety
 /// None needed: as socket(2).
@@ -58,9 +61,20 @@ pub unsafe extern "C-unwind" fn accept(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> c_int {
-    // SAFETY: the program's call, unchanged.
+    if front::connects_san_first() {
+        // SAFETY: the program's own pointers.
+        if let Some(fd) = cancel::point(|| unsafe { accept_first(listener, name, length, 0) }) {
+            return fd;
+        }
+    }
+    let mut peer = Peer::new();
+    // SAFETY: the program's own pointers.
+    let (name, length) = unsafe { peer.asked_for(name, length) };
+    // SAFETY: the program's call, unchanged but for the place that the peer's name goes to.
     let fd = unsafe { next!(accept(listener, name, length) or SYS_accept(listener, name, length)) };
     accepted(listener, fd);
+    // SAFETY: the call has been made with these.
+    unsafe { peer.tell(fd, name, length) };
     fd
 }
 
@@ -73,12 +87,62 @@ pub unsafe extern "C-unwind" fn accept4(
     length: *mut socklen_t,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the program's call, unchanged.
+    if front::connects_san_first() {
+        // SAFETY: the program's own pointers.
+        if let Some(fd) = cancel::point(|| unsafe { accept_first(listener, name, length, flags) }) {
+            return fd;
+        }
+    }
+    let mut peer = Peer::new();
+    // SAFETY: the program's own pointers.
+    let (name, length) = unsafe { peer.asked_for(name, length) };
+    // SAFETY: the program's call, unchanged but for the place that the peer's name goes to.
     let fd = unsafe {
         next!(accept4(listener, name, length, flags) or SYS_accept4(listener, name, length, flags))
     };
     accepted(listener, fd);
+    // SAFETY: the call has been made with these.
+    unsafe { peer.tell(fd, name, length) };
     fd
+}
+
+/// Accepts from TCP and from the SAN; `None`: TCP alone is to be asked.
+///
+/// # Safety
+/// As accept4(2).
+unsafe extern "C" fn accept_first(
+    listener: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+    flags: c_int,
+) -> Option<c_int> {
+    let socket = front::find(listener)?;
+    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return None;
+    }
+    let made =
+        DescriptorFlags { nonblocking: flags & SOCK_NONBLOCK != 0, close_on_exec: flags & SOCK_CLOEXEC != 0 };
+    let kernel = || {
+        // SAFETY: the program's call. The switch calls this only while it does not wait.
+        checked(unsafe { raw!(SYS_accept4, listener, name, length, flags) }).map(|fd| fd as i32)
+    };
+    let result = match front::accept(socket, made, |_| Verdict::Accept, kernel) {
+        Outcome::Pass => return None,
+        Outcome::Served(result) => result,
+    };
+    Some(errno::returned_int(result.map(|connection| match connection {
+        Accepted::Tcp(fd) => {
+            notice::accepted(socket, fd);
+            fd as usize
+        }
+        Accepted::San { fd, peer, .. } => {
+            if !name.is_null() {
+                // SAFETY: the program's own pointers. An unusable length is not worth a connection.
+                let _ = unsafe { address::write(peer, name, length) };
+            }
+            fd.into_raw_fd() as usize
+        }
+    })))
 }
 
 extern "C" fn accepted(listener: c_int, fd: c_int) {

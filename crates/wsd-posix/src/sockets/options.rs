@@ -85,9 +85,12 @@ pub unsafe extern "C-unwind" fn setsockopt(
     length: socklen_t,
 ) -> c_int {
     let socket = front::find(fd);
-    if socket.is_some() && is_kernels(level, name) {
-        // A connection that had to be given up: the program learns it from its next call on it.
-        let _ = notice::leave(fd, Reason::KernelOption);
+    if socket.is_some()
+        && is_kernels(level, name)
+        && notice::leave(fd, Reason::KernelOption) == Err(Errno::OPNOTSUPP)
+    {
+        // A connection of the SAN. Of one that had to be given up the program learns from its next call on it.
+        return errno::returned_int(Err(Errno::OPNOTSUPP));
     }
     // SAFETY: the program's call, unchanged.
     let result = unsafe {
@@ -176,7 +179,9 @@ unsafe extern "C" fn ioctl_tracked(
         SIOCATMARK => front::at_mark(socket).map(c_int::from),
         FIOASYNC | FIOSETOWN | SIOCSPGRP => {
             // Signals about arriving data come from the kernel's TCP.
-            let _ = notice::leave(fd, Reason::KernelOption);
+            if notice::leave(fd, Reason::KernelOption) == Err(Errno::OPNOTSUPP) {
+                return Some(errno::returned_int(Err(Errno::OPNOTSUPP)));
+            }
             None
         }
         _ => None,

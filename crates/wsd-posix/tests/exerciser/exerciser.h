@@ -42,11 +42,16 @@ struct pair {
 void show(const char *what, long result);
 /* Prints a line. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints `what` and errno, and ends the program: its test fails. */
+void fail(const char *what) __attribute__((noreturn));
 /* A listener on a free port of 127.0.0.1; its address is left in `name`. */
 int listener(struct sockaddr_in *name);
 /* Two ends that are one connection, or, after `--relayed`, two connections with a relay between them. */
 struct pair connected(void);
 in_port_t start_relay(void);
+/* Between these the relay, if there is one, carries nothing. */
+void stop_relay(void);
+void continue_relay(void);
 int as_relay(void);
 void close_pair(struct pair pair);
 /* Enough traffic that the connection may change its path, and a pause in which it can. */
@@ -57,6 +62,8 @@ void put(int fd, const void *data, size_t length);
 void get(int fd, void *data, size_t length);
 /* Waits until `fd` has something to read. */
 void until_readable(int fd);
+/* Waits until poll tells one of `events`, an error or a hang-up, of which it tells unasked. */
+void until_told(int fd, short events);
 /* Sends until that fails because the other end is closed. */
 void until_broken(int fd);
 /* Prints whether the connection carries bytes both ways. */
@@ -86,17 +93,22 @@ void numbers(struct pair);
 void polling(struct pair);
 void selecting(struct pair);
 void epolling(struct pair);
+void early(struct pair);
 void edges(struct pair);
+void registered(struct pair);
 void options(struct pair);
 void requests(struct pair);
 void connecting(struct pair);
 void endings(struct pair);
 void forks(struct pair);
+void inherited_sets(struct pair);
+void forks_in_clones(struct pair);
 void programs(struct pair);
 void spawns(struct pair);
 void handlers(struct pair);
 void interruptions(struct pair);
 void cancellation(struct pair);
+void jumping(struct pair);
 void raw_data(struct pair);
 void raw_waits(struct pair);
 void raw_descriptors(struct pair);

@@ -28,17 +28,22 @@ static const struct {
     {"polling", polling},
     {"selecting", selecting},
     {"epolling", epolling},
+    {"early", early},
     {"edges", edges},
+    {"registered", registered},
     {"options", options},
     {"requests", requests},
     {"connecting", connecting},
     {"endings", endings},
     {"forks", forks},
+    {"inherited_sets", inherited_sets},
+    {"forks_in_clones", forks_in_clones},
     {"programs", programs},
     {"spawns", spawns},
     {"handlers", handlers},
     {"interruptions", interruptions},
     {"cancellation", cancellation},
+    {"jumping", jumping},
     {"raw_data", raw_data},
     {"raw_waits", raw_waits},
     {"raw_descriptors", raw_descriptors},
@@ -60,7 +65,7 @@ void show(const char *what, long result) {
         say("%s: %ld", what, result);
 }
 
-static void fail(const char *what) {
+void fail(const char *what) {
     say("FAILED: %s: %s", what, strerror(errno));
     exit(1);
 }
@@ -146,6 +151,12 @@ void until_readable(int fd) {
     struct pollfd entry = {fd, POLLIN, 0};
     if (poll(&entry, 1, 5000) != 1)
         fail("nothing to read");
+}
+
+void until_told(int fd, short events) {
+    struct pollfd entry = {fd, events, 0};
+    if (poll(&entry, 1, 10000) != 1)
+        fail("nothing told");
 }
 
 void until_broken(int fd) {

@@ -116,6 +116,84 @@ void forks(struct pair pair) {
     close(pair.a);
 }
 
+/* The first event of a set within five seconds. */
+static void event_of(const char *what, int set) {
+    struct epoll_event event = {0};
+    int count = epoll_wait(set, &event, 1, 5000);
+    say("%s: %d events, %x of %u", what, count, event.events, event.data.u32);
+}
+
+/* A set that two descriptors name, with a connection in it, is used by a process and its child. */
+void inherited_sets(struct pair pair) {
+    char data[5];
+    int set = epoll_create1(0);
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = 17};
+    show("add", epoll_ctl(set, EPOLL_CTL_ADD, pair.b, &event));
+    int copy = dup(set);
+    put(pair.a, "hello", 5);
+    event_of("copy", copy);
+    get(pair.b, data, 5);
+    pid_t child = fork();
+    if (child == 0) {
+        event_of("child", copy);
+        event_of("child", set);
+        echo(pair.b);
+    }
+    talk("child", pair.a, child);
+    for (int i = 0; i < 2; i++) {
+        put(pair.a, "hello", 5);
+        event_of("parent", i ? set : copy);
+        get(pair.b, data, 5);
+    }
+    show("close", close(set));
+    child = fork();
+    if (child == 0) {
+        event_of("child", copy);
+        echo(pair.b);
+    }
+    talk("child", pair.a, child);
+    show("close", close(copy));
+    check("parent", pair);
+    close_pair(pair);
+}
+
+static volatile int churns;
+
+static void *churn(void *unused) {
+    while (churns)
+        close(socket(AF_INET, SOCK_STREAM, 0));
+    return unused;
+}
+
+/* A process made by the system call alone, while other threads were at work, forks: by _Fork, which takes no lock of the
+ * C library's that one of them may have had. */
+void forks_in_clones(struct pair pair) {
+    pthread_t threads[2];
+    int wrong = 0;
+    churns = 1;
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_create(&threads[i], NULL, churn, NULL);
+    for (int i = 0; i < 100; i++) {
+        int status = -1;
+        pid_t child = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0UL);
+        if (child == 0) {
+            pid_t inner = _Fork();
+            if (inner == 0)
+                _exit(3);
+            waitpid(inner, &status, 0);
+            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
+        }
+        waitpid(child, &status, 0);
+        wrong += status != 3 << 8;
+    }
+    churns = 0;
+    for (size_t i = 0; i < COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    show("forks that went wrong", wrong);
+    check("parent", pair);
+    close_pair(pair);
+}
+
 /* Starts `program` in a child by each function of the family, with a connection on descriptor 20. */
 void programs(struct pair pair) {
     char *arguments[] = {program, "--child", "echo", "5", NULL};

@@ -5,6 +5,9 @@
 /* A process between the two ends of a connection, so that each end speaks with another process: what one end sends, the
  * relay sends on to the other. The first two bytes of a connection to it are the port where it finds the other end. */
 
+/* The relay's process, 0 for none. */
+static pid_t process;
+
 struct way {
     int from, to;
 };
@@ -82,8 +85,8 @@ in_port_t start_relay(void) {
     in_port_t port = 0;
     if (pipe(back))
         return 0;
-    pid_t child = fork();
-    if (child == 0) {
+    process = fork();
+    if (process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(back[1], 1);
         closefrom(3);
@@ -94,4 +97,18 @@ in_port_t start_relay(void) {
     get(back[0], &port, sizeof port);
     close(back[0]);
     return port;
+}
+
+void stop_relay(void) {
+    int status;
+    if (process == 0)
+        return;
+    kill(process, SIGSTOP);
+    if (waitpid(process, &status, WUNTRACED) != process || !WIFSTOPPED(status))
+        fail("the relay does not stop");
+}
+
+void continue_relay(void) {
+    if (process)
+        kill(process, SIGCONT);
 }

@@ -57,7 +57,7 @@ void options(struct pair pair) {
     struct pollfd entry = {pair.b, POLLIN, 0};
     show("below", poll(&entry, 1, 0));
     put(pair.a, "cd", 2);
-    show("reached", poll(&entry, 1, 1000));
+    show("reached", poll(&entry, 1, 10000));
     show("read", recv(pair.b, data, 8, 0));
     show("low water", set(pair.b, SOL_SOCKET, SO_RCVLOWAT, 1));
     check("before kernel options", pair);
@@ -84,7 +84,8 @@ void requests(struct pair pair) {
     show("FIONREAD", ioctl(pair.b, FIONREAD, &value));
     say("readable %d", value);
     get(pair.b, data, 5);
-    pause_ms(60);
+    for (int i = 0; i < 1000 && ioctl(pair.a, SIOCOUTQ, &value) == 0 && value != 0; i++)
+        pause_ms(10);
     show("SIOCOUTQ", ioctl(pair.a, SIOCOUTQ, &value));
     say("unsent %d", value);
     show("TIOCOUTQ", ioctl(pair.a, TIOCOUTQ, &value));

@@ -3,16 +3,22 @@
 //! What it sends is a pattern of the offset, what it reads must be the other end's pattern.
 
 use std::io::{BufRead, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Instant;
+use wsd_programs::RandomStream;
 
 /// A message of the warm-up.
 const MESSAGE: u64 = 4096;
+/// A piece of a long stream.
+const CHUNK: usize = 64 << 10;
 
 fn main() {
-    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).expect("usage: wsd-puppet PORT");
-    let mut end = End { port, listener: None, stream: None, salt: 0, sent: 0, received: 0 };
+    let [_, address, port] = &std::env::args().collect::<Vec<_>>()[..] else {
+        panic!("usage: wsd-puppet ADDRESS PORT");
+    };
+    let address = SocketAddr::new(address.parse().expect("an address"), port.parse().expect("a port"));
+    let mut end = End { address, listener: None, stream: None, salt: 0, sent: 0, received: 0 };
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("text");
         let (word, number) = line.split_once(' ').unwrap_or((&line, "0"));
@@ -22,7 +28,7 @@ fn main() {
 }
 
 struct End {
-    port: u16,
+    address: SocketAddr,
     listener: Option<TcpListener>,
     stream: Option<TcpStream>,
     /// Makes the patterns of the two directions differ.
@@ -35,8 +41,7 @@ impl End {
     fn obey(&mut self, word: &str, number: u64) -> String {
         match word {
             "listen" => {
-                self.listener =
-                    Some(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("a free port"));
+                self.listener = Some(TcpListener::bind(self.address).expect("a free port"));
                 "listening".into()
             }
             "accept" | "accept-stop" => {
@@ -46,15 +51,17 @@ impl End {
             }
             "connect" | "connect-stop" => {
                 let begin = Instant::now();
-                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a listener");
+                let stream = TcpStream::connect(self.address).expect("a listener");
                 let elapsed = begin.elapsed().as_millis();
+                let port = stream.local_addr().expect("connected").port();
                 self.begin(stream, 0, word == "connect-stop");
-                format!("connected {elapsed}")
+                format!("connected {elapsed} {port}")
             }
             "write" => self.write(number),
             "flood" => self.write(u64::MAX),
             "read" => self.read(number),
             "drain" => self.read(u64::MAX),
+            "both" => self.both(number),
             "ping" => self.rounds(number, true),
             "echo" => self.rounds(number, false),
             "poll" => self.poll(),
@@ -121,6 +128,20 @@ impl End {
         format!("read {read} ok")
     }
 
+    /// Write and read so many random bytes at the same time. Those that are read must be the other end's.
+    fn both(&self, length: u64) -> String {
+        let stream = self.stream();
+        let (sent, expected) = (u64::from(self.salt), u64::from(85 - self.salt));
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| send(stream, RandomStream::new(sent, length)));
+            let read = compare(stream, RandomStream::new(expected, length));
+            match (sender.join().expect("no panic"), read) {
+                (Ok(()), Ok(())) => format!("exchanged {length} ok"),
+                (sent, read) => format!("exchanged: {sent:?}, {read:?}"),
+            }
+        })
+    }
+
     /// Exchange messages, speaking first or second.
     fn rounds(&mut self, number: u64, first: bool) -> String {
         for round in 0..number {
@@ -142,6 +163,34 @@ impl End {
         // SAFETY: the set is one valid entry.
         let ready = unsafe { libc::poll(set.as_mut_ptr(), 1, -1) };
         if ready == 1 { "readable".into() } else { format!("poll gave {ready}") }
+    }
+}
+
+/// Writes all of it.
+fn send(mut stream: &TcpStream, mut content: RandomStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match content.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => stream.write_all(&buffer[..length])?,
+        }
+    }
+}
+
+/// Reads all that is expected, and finds it so.
+fn compare(mut stream: &TcpStream, mut expected: RandomStream) -> std::io::Result<()> {
+    let (mut buffer, mut pattern) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut read = 0;
+    loop {
+        let length = expected.read(&mut pattern)?;
+        if length == 0 {
+            return Ok(());
+        }
+        stream.read_exact(&mut buffer[..length])?;
+        if buffer[..length] != pattern[..length] {
+            return Err(std::io::Error::other(format!("garbled between {read} and {}", read + length)));
+        }
+        read += length;
     }
 }
 

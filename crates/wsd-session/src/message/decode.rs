@@ -1,7 +1,8 @@
 //! From bytes to a message, every length and range checked before use.
 
 use super::{FLAG_WRITTEN, Flow, Frame, HEADER_LENGTH, Kind, MAX_NEGOTIATION_LENGTH, Message};
-use crate::negotiation::{NegotiationError, Parameters};
+use crate::negotiation::{MIN_RECEIVES, NegotiationError, Parameters};
+use crate::stream_hash::{Mark, Marks};
 use crate::wire::Reader;
 
 /// Why bytes are no message of this protocol. Each of them ends the session.
@@ -102,6 +103,14 @@ fn take_message<'a>(header: &Header, input: &mut Reader<'a>) -> Result<Message<'
         Kind::Credit => no_value(value, Message::Credit)?,
         Kind::Bye => no_value(value, Message::Bye)?,
         Kind::Window => take_window(value, input)?,
+        Kind::Suspend => no_value(value, Message::Suspend)?,
+        Kind::Suspended => no_value(value, Message::Suspended)?,
+        Kind::Resume => take_resume(value)?,
+        Kind::StreamMarks => {
+            no_value(value, Message::StreamMarks(Marks([take_mark(input)?, take_mark(input)?])))?
+        }
+        Kind::StreamProof => no_value(value, Message::StreamProof(input.array()?))?,
+        Kind::Settled => no_value(value, Message::Settled)?,
     })
 }
 
@@ -151,6 +160,15 @@ fn take_total(offset: u64, input: &mut Reader<'_>) -> Result<u32, DecodeError> {
 fn take_descriptor<'a>(input: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     let descriptor = input.rest();
     if descriptor.is_empty() { Err(DecodeError::PayloadLength) } else { Ok(descriptor) }
+}
+
+fn take_resume<'a>(value: u64) -> Result<Message<'a>, DecodeError> {
+    let receives = u16::try_from(value).ok().filter(|receives| *receives >= MIN_RECEIVES);
+    receives.map(|receives| Message::Resume { receives }).ok_or(DecodeError::OutOfRange("receives"))
+}
+
+fn take_mark(input: &mut Reader<'_>) -> Result<Mark, DecodeError> {
+    Mark::new(input.u64()?, input.u64()?).ok_or(DecodeError::OutOfRange("granule"))
 }
 
 fn take_window<'a>(room: u64, input: &mut Reader<'_>) -> Result<Message<'a>, DecodeError> {

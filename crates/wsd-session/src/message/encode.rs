@@ -1,6 +1,7 @@
 //! From a message to bytes.
 
 use super::{FLAG_WRITTEN, Frame, HEADER_LENGTH, Kind, Message};
+use crate::stream_hash::Marks;
 use crate::wire::Writer;
 
 /// Why a message could not be encoded.
@@ -78,12 +79,18 @@ fn flags_and_value(message: &Message<'_>) -> (u8, u64) {
         | Message::Fin { offset }
         | Message::Urgent { offset } => offset,
         Message::Window { room, .. } => room,
+        Message::Resume { receives } => u64::from(receives),
         Message::Proven
         | Message::RingOffer { .. }
         | Message::Consent
         | Message::Refuse { .. }
         | Message::Reset
         | Message::Credit
+        | Message::Suspend
+        | Message::Suspended
+        | Message::StreamMarks(_)
+        | Message::StreamProof(_)
+        | Message::Settled
         | Message::Bye => 0,
     };
     let written = matches!(message, Message::RdmaDone { written: true, .. });
@@ -109,6 +116,11 @@ fn put_payload(message: &Message<'_>, out: &mut Writer<'_>) -> Result<(), Encode
         }
         Message::RdmaAnnounce { total, .. } => out.put(&total.to_le_bytes()),
         Message::Window { taken, .. } => out.put(&taken.to_le_bytes()),
+        Message::StreamMarks(Marks(marks)) => marks.iter().try_for_each(|mark| {
+            out.put(&mark.granule().to_le_bytes())?;
+            out.put(&mark.length().to_le_bytes())
+        }),
+        Message::StreamProof(ref proof) => out.put(proof),
         _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// All types of version 1 in the order of their numbers.
+            /// All types in the order of their numbers.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
         }
 
@@ -76,6 +76,18 @@ kinds! {
     Bye = 22,
     /// [`Message::Window`].
     Window = 23,
+    /// [`Message::Suspend`].
+    Suspend = 24,
+    /// [`Message::Suspended`].
+    Suspended = 25,
+    /// [`Message::Resume`].
+    Resume = 26,
+    /// [`Message::StreamMarks`].
+    StreamMarks = 27,
+    /// [`Message::StreamProof`].
+    StreamProof = 28,
+    /// [`Message::Settled`].
+    Settled = 29,
 }
 
 impl Message<'_> {
@@ -105,6 +117,12 @@ impl Message<'_> {
             Self::Credit => Kind::Credit,
             Self::Bye => Kind::Bye,
             Self::Window { .. } => Kind::Window,
+            Self::Suspend => Kind::Suspend,
+            Self::Suspended => Kind::Suspended,
+            Self::Resume { .. } => Kind::Resume,
+            Self::StreamMarks(_) => Kind::StreamMarks,
+            Self::StreamProof(_) => Kind::StreamProof,
+            Self::Settled => Kind::Settled,
         }
     }
 }

@@ -13,6 +13,7 @@ pub use kind::Kind;
 pub(crate) use encode::set_credits;
 
 use crate::negotiation::Parameters;
+use crate::stream_hash::{Digest, Marks};
 
 /// Bytes of a header.
 pub const HEADER_LENGTH: usize = 16;
@@ -186,4 +187,19 @@ pub enum Message<'a> {
         /// Offset up to which Y's program has taken bytes: X need not keep them for a demotion.
         taken: u64,
     },
+    /// The sender's end is about to move to another process: it begins no block, and asks the peer to finish (section 8).
+    Suspend,
+    /// The answer: the sender has finished, and says nothing until `Resume`.
+    Suspended,
+    /// The moved end goes on.
+    Resume {
+        /// Receives that it has posted: the peer's credit, instead of what was left.
+        receives: u16,
+    },
+    /// How far the sender has hashed the stream (section 9).
+    StreamMarks(Marks),
+    /// The sender has seen the stream up to the common offsets.
+    StreamProof(Digest),
+    /// Both directions are promoted, each from the offset that its sender has named (section 10).
+    Settled,
 }

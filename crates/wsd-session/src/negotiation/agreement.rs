@@ -1,6 +1,6 @@
 //! What follows from both sides' parameters (SW-107).
 
-use super::{Capabilities, Parameters};
+use super::{BETWEEN_HOSTS_VERSION, Capabilities, Parameters, SAN_FIRST_VERSION};
 use crate::message::HEADER_LENGTH;
 use crate::pump::PumpLimits;
 use crate::session::Direction;
@@ -19,10 +19,17 @@ pub enum RdmaVariant {
 pub struct Agreement {
     /// The lower of both versions.
     pub version: u16,
-    /// Whether directions use mapped rings: only if both providers map memory. Else the pump.
+    /// Whether directions use mapped rings: only if both providers map memory, and never after `StreamMarks` (section 9, 5).
+    /// Else the pump.
     pub mapping: bool,
     /// Whether both offer the proof for one host.
     pub same_host_proof: bool,
+    /// Whether both offer the proof between hosts (section 9).
+    pub stream_hash: bool,
+    /// Whether the session is the connection itself (section 7).
+    pub san_first: bool,
+    /// Whether both can fail over (section 10); see [`Agreement::fails_over`].
+    pub fail_over: bool,
     /// Largest message, header included: the smaller of both buffer sizes.
     pub message_length: u16,
     /// Blocks above this many bytes go by RDMA: the larger of both, since both providers pay (SW-113).
@@ -43,12 +50,18 @@ impl Agreement {
     /// Combines both sides' parameters.
     pub fn new(own: &Parameters, peer: Parameters, peer_nonce: u64) -> Self {
         let both = |bit| own.capabilities.has(bit) && peer.capabilities.has(bit);
+        let version = own.version.min(peer.version);
+        let mapping = both(Capabilities::MAPPING)
+            && own.allocation_descriptor_length > 0
+            && peer.allocation_descriptor_length > 0;
+        let san_first = both(Capabilities::SAN_FIRST) && version >= SAN_FIRST_VERSION;
         Self {
-            version: own.version.min(peer.version),
-            mapping: both(Capabilities::MAPPING)
-                && own.allocation_descriptor_length > 0
-                && peer.allocation_descriptor_length > 0,
+            version,
+            mapping,
             same_host_proof: both(Capabilities::SAME_HOST_PROOF),
+            stream_hash: both(Capabilities::STREAM_HASH) && version >= BETWEEN_HOSTS_VERSION && !san_first,
+            san_first,
+            fail_over: both(Capabilities::FAIL_OVER) && version >= BETWEEN_HOSTS_VERSION && !san_first,
             message_length: own.buffer_length.min(peer.buffer_length),
             threshold: own.threshold.max(peer.threshold),
             max_rdma: own.max_rdma.min(peer.max_rdma),
@@ -57,6 +70,11 @@ impl Agreement {
             peer,
             peer_nonce,
         }
+    }
+
+    /// Whether the stream goes on by TCP when the companion breaks: without mapping.
+    pub fn fails_over(&self) -> bool {
+        self.fail_over && !self.mapping
     }
 
     /// Most bytes of the stream in one `Data` message.

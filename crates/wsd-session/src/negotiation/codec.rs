@@ -1,6 +1,8 @@
 //! The payload of section 2 as bytes.
 
-use super::{Capabilities, MIN_BUFFER_LENGTH, MIN_RECEIVES, NegotiationError, PAYLOAD_LENGTH, Parameters};
+use super::{
+    Capabilities, MIN_BUFFER_LENGTH, MIN_RECEIVES, NegotiationError, PAYLOAD_LENGTH, Parameters, VERSION,
+};
 use crate::message::{DecodeError, EncodeError, HEADER_LENGTH};
 use crate::wire::{Reader, Writer};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -49,8 +51,8 @@ impl Parameters {
         out.put(&self.process_token)?;
         out.put(&self.link_name)?;
         out.put(&self.connection_key.to_le_bytes())?;
-        put_address(&self.local, out)?;
-        put_address(&self.peer, out)
+        out.put(&address_bytes(&self.local))?;
+        out.put(&address_bytes(&self.peer))
     }
 
     /// Reads and checks a payload. What a later version adds behind the 128 bytes is skipped.
@@ -80,20 +82,25 @@ impl Parameters {
         };
         parameters.check()?;
         let more = input.rest();
-        if version == 1 && !more.is_empty() {
+        if version <= VERSION && !more.is_empty() {
             return Err(NegotiationError::Length.into());
         }
         Ok(parameters)
     }
 }
 
+/// Bytes of an address.
+pub(crate) const ADDRESS_LENGTH: usize = 28;
+
 /// sockaddr_in6: family, port in network order, flow label, address, scope.
-fn put_address(address: &SocketAddrV6, out: &mut Writer<'_>) -> Result<(), EncodeError> {
-    out.put(&FAMILY.to_le_bytes())?;
-    out.put(&address.port().to_be_bytes())?;
-    out.put(&address.flowinfo().to_le_bytes())?;
-    out.put(&address.ip().octets())?;
-    out.put(&address.scope_id().to_le_bytes())
+pub(crate) fn address_bytes(address: &SocketAddrV6) -> [u8; ADDRESS_LENGTH] {
+    let mut bytes = [0; ADDRESS_LENGTH];
+    bytes[0..2].copy_from_slice(&FAMILY.to_le_bytes());
+    bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
+    bytes[4..8].copy_from_slice(&address.flowinfo().to_le_bytes());
+    bytes[8..24].copy_from_slice(&address.ip().octets());
+    bytes[24..28].copy_from_slice(&address.scope_id().to_le_bytes());
+    bytes
 }
 
 fn take_address(input: &mut Reader<'_>) -> Result<SocketAddrV6, DecodeError> {

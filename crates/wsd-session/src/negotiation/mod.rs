@@ -6,11 +6,21 @@ mod agreement;
 mod codec;
 
 pub use agreement::{Agreement, RdmaVariant};
+pub(crate) use codec::{ADDRESS_LENGTH, address_bytes};
 
 use std::net::SocketAddrV6;
 
 /// The version that this crate speaks.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 4;
+
+/// The first version in which a session can be the connection itself (section 7).
+pub const SAN_FIRST_VERSION: u16 = 2;
+
+/// The first version in which an end can move to another process (section 8).
+pub const SHARING_VERSION: u16 = 3;
+
+/// The first version with the proof between hosts (section 9) and with fail-over.
+pub const BETWEEN_HOSTS_VERSION: u16 = 4;
 
 /// Fewest receives that a side may post. Half of them is at least two, so `Credit` messages never answer each
 /// other for ever.
@@ -19,7 +29,7 @@ pub const MIN_RECEIVES: u16 = 4;
 /// Smallest message buffer: the largest negotiation message fits (SW-102).
 pub const MIN_BUFFER_LENGTH: u16 = 256;
 
-/// Bytes of a version 1 payload.
+/// Bytes of a payload of versions 1 to 4.
 pub const PAYLOAD_LENGTH: usize = 128;
 
 /// What one side's switch and provider can do. Unknown bits are ignored.
@@ -33,6 +43,12 @@ impl Capabilities {
     pub const MAPPING: Self = Self(2);
     /// The switch offers the proof for one host, section 3.
     pub const SAME_HOST_PROOF: Self = Self(4);
+    /// The session is the connection, section 7.
+    pub const SAN_FIRST: Self = Self(8);
+    /// The switch offers the proof by a hash of the stream, section 9.
+    pub const STREAM_HASH: Self = Self(16);
+    /// The switch can go on over TCP when the companion has broken.
+    pub const FAIL_OVER: Self = Self(32);
 
     /// Whether all bits of `other` are set.
     pub fn has(self, other: Self) -> bool {
@@ -90,7 +106,7 @@ pub enum NegotiationError {
     /// Version 0.
     #[error("version 0")]
     Version,
-    /// A version 1 payload with another length than 128 bytes.
+    /// A payload of version 1 to 4 with another length than 128 bytes.
     #[error("wrong payload length")]
     Length,
     /// Buffers below 256 bytes.

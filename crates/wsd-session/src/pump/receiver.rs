@@ -1,7 +1,9 @@
 //! The receiving end of a pump.
 
 use super::{Piece, Progress, PumpError, PumpLimits, expect};
+use crate::message::{DecodeError, EncodeError};
 use crate::negotiation::RdmaVariant;
+use crate::wire::{Reader, Writer};
 
 /// Progress that is reported at the latest: the sender's ring, which keeps what is not reported, is at least as
 /// large.
@@ -261,6 +263,56 @@ impl PumpReceiver {
         }
         self.frozen = true;
         Ok(self.taken)
+    }
+
+    /// Whether no large transfer is outstanding.
+    pub fn is_idle(&self) -> bool {
+        self.large.is_none()
+    }
+
+    /// For the next process (section 8); false: a transfer is outstanding, or the direction is frozen.
+    pub(crate) fn put(&self, out: &mut Writer<'_>) -> Result<bool, EncodeError> {
+        let offsets = [self.start, self.capacity, self.received, self.taken, self.told_room, self.told_taken];
+        for offset in offsets {
+            out.put(&offset.to_le_bytes())?;
+        }
+        out.put(&[u8::from(self.end.is_some()), u8::from(self.urgent.is_some())])?;
+        out.put(&self.end.unwrap_or(0).to_le_bytes())?;
+        out.put(&self.urgent.unwrap_or(0).to_le_bytes())?;
+        Ok(self.is_idle() && !self.frozen)
+    }
+
+    /// See [`PumpReceiver::put`].
+    pub(crate) fn take(limits: PumpLimits, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (start, capacity) = (input.u64()?, input.u64()?);
+        let (received, taken) = (input.u64()?, input.u64()?);
+        let (told_room, told_taken) = (input.u64()?, input.u64()?);
+        let (has_end, has_urgent) = (input.u8()?, input.u8()?);
+        let (end, urgent) = (input.u64()?, input.u64()?);
+        let end = (has_end != 0).then_some(end);
+        let in_order = start <= told_taken
+            && told_taken <= taken
+            && taken <= received
+            && received <= told_room
+            && told_room - told_taken <= capacity;
+        if has_end > 1 || has_urgent > 1 || !in_order || end.is_some_and(|end| end != received) {
+            return Err(DecodeError::OutOfRange("receiver"));
+        }
+        let urgent = (has_urgent != 0).then_some(urgent);
+        let (large, frozen) = (None, false);
+        Ok(Self {
+            limits,
+            start,
+            capacity,
+            received,
+            taken,
+            told_room,
+            told_taken,
+            large,
+            end,
+            urgent,
+            frozen,
+        })
     }
 
     fn check_variant(&self, variant: RdmaVariant) -> Result<(), PumpError> {

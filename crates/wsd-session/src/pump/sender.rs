@@ -1,7 +1,9 @@
 //! The sending end of a pump.
 
 use super::{Piece, Progress, PumpError, PumpLimits, expect};
+use crate::message::{DecodeError, EncodeError};
 use crate::negotiation::RdmaVariant;
+use crate::wire::{Reader, Writer};
 
 /// What the host has to send at the moment, seen from [`PumpSender::offset`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,13 @@ pub enum SendStep {
         /// The final offset.
         offset: u64,
     },
+}
+
+impl SendStep {
+    /// Whether it begins a block, or ends the stream: what an end that is to be suspended does not do.
+    pub fn is_beginning(&self) -> bool {
+        matches!(self, Self::Data { .. } | Self::Offer { .. } | Self::Announce { .. } | Self::Fin { .. })
+    }
 }
 
 /// The outstanding large transfer.
@@ -262,6 +271,40 @@ impl PumpSender {
     /// Whether RDMA writes are running: while they are, the direction must not be demoted.
     pub fn is_busy(&self) -> bool {
         matches!(&self.large, Some(Large::Writing(progress)) if progress.is_running())
+    }
+
+    /// Whether the end of the stream is known.
+    pub fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Whether no large transfer is outstanding.
+    pub fn is_idle(&self) -> bool {
+        self.large.is_none()
+    }
+
+    /// For the next process (section 8); false: a transfer is outstanding, or the direction is frozen.
+    pub(crate) fn put(&self, out: &mut Writer<'_>) -> Result<bool, EncodeError> {
+        for offset in [self.sent, self.room, self.taken, self.plain_until] {
+            out.put(&offset.to_le_bytes())?;
+        }
+        out.put(&[u8::from(self.end.is_some()), u8::from(self.fin_sent)])?;
+        out.put(&self.end.unwrap_or(0).to_le_bytes())?;
+        Ok(self.is_idle() && !self.frozen)
+    }
+
+    /// See [`PumpSender::put`].
+    pub(crate) fn take(limits: PumpLimits, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (sent, room, taken, plain_until) = (input.u64()?, input.u64()?, input.u64()?, input.u64()?);
+        let (has_end, fin_sent, end) = (input.u8()?, input.u8()?, input.u64()?);
+        let end = (has_end != 0).then_some(end);
+        let in_order = taken <= sent && sent <= room && end.is_none_or(|end| sent <= end);
+        let ended = fin_sent == 0 || end == Some(sent);
+        if has_end > 1 || fin_sent > 1 || !in_order || !ended {
+            return Err(DecodeError::OutOfRange("sender"));
+        }
+        let fin_sent = fin_sent != 0;
+        Ok(Self { limits, sent, room, taken, large: None, plain_until, end, fin_sent, frozen: false })
     }
 
     fn check_end(&self, offset: u64, length: u64) -> Result<u64, PumpError> {

@@ -6,14 +6,24 @@ use crate::message::Message;
 use crate::negotiation::Agreement;
 
 impl Session {
-    /// The proof of section 3 holds for this side. Once.
+    /// The proof of section 3 or 9 holds for this side. Once.
     pub fn proven(&mut self) -> Result<(), WrongState> {
         const COMMAND: &str = "proven";
         self.talking(COMMAND)?;
-        refuse_if(self.said.proven, COMMAND)?;
+        refuse_if(self.said.proven || !self.stream_proof.allows_proven(), COMMAND)?;
         self.queue(Message::Proven, COMMAND)?;
         self.said.proven = true;
+        self.open_pump_first();
         Ok(())
+    }
+
+    /// SAN first without mapping: both directions begin when both sides have said `Proven` (section 7, 3).
+    pub(super) fn open_pump_first(&mut self) {
+        let begins = self.agreement.as_ref().is_some_and(|agreed| agreed.san_first && !agreed.mapping);
+        if begins && self.both_proven() {
+            self.send.open();
+            self.receive.open();
+        }
     }
 
     /// Offers the ring of the send direction, or a larger one while the direction is on TCP. Needs mapping and
@@ -33,6 +43,9 @@ impl Session {
         const COMMAND: &str = "ring_ready";
         self.talking(COMMAND)?;
         legal(self.receive.ring_is_ready(), COMMAND)?;
+        if self.is_san_first() {
+            self.receive.open();
+        }
         let flow = self.flow(Direction::Receive);
         self.queue(Message::RingReady { flow }, COMMAND)
     }
@@ -64,11 +77,16 @@ impl Session {
     }
 
     /// The send direction goes over the companion from `start` on (step 3). Without mapping this is a message;
-    /// with mapping it only tells the session, and must do so *before* `start` is published in the ring.
+    /// with mapping it only tells the session, and must do so *before* `start` is published in the ring. In a session that can
+    /// fail over the offset is only fixed: see [`Lockstep`](super::Lockstep).
     pub fn promoted(&mut self, start: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "promoted";
-        let mapping = self.talking(COMMAND)?.mapping;
+        let agreement = self.talking(COMMAND)?;
+        let (mapping, fail_over) = (agreement.mapping, agreement.fails_over());
         refuse_if(self.peer_is_gone(), COMMAND)?;
+        if fail_over {
+            return self.fix(start, COMMAND);
+        }
         legal(self.send.promote(start), COMMAND)?;
         if mapping { Ok(()) } else { self.queue(Message::Promoted { start }, COMMAND) }
     }
@@ -87,6 +105,7 @@ impl Session {
     pub fn demote_request(&mut self, direction: Direction) -> Result<(), WrongState> {
         const COMMAND: &str = "demote_request";
         self.talking(COMMAND)?;
+        refuse_if(self.never_demotes(), COMMAND)?;
         let legal = match direction {
             Direction::Send => matches!(self.send.state(), SendState::Promoted { .. }),
             Direction::Receive => {
@@ -102,6 +121,7 @@ impl Session {
     pub fn frozen(&mut self, at: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "frozen";
         self.talking(COMMAND)?;
+        refuse_if(self.never_demotes(), COMMAND)?;
         legal(self.receive.freeze(at), COMMAND)?;
         self.queue(Message::Frozen { at }, COMMAND)
     }
@@ -111,7 +131,7 @@ impl Session {
     pub fn demoted(&mut self, at: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "demoted";
         self.alive(COMMAND)?;
-        refuse_if(self.said.reset, COMMAND)?;
+        refuse_if(self.said.reset || self.never_demotes(), COMMAND)?;
         legal(self.send.demote(at), COMMAND)?;
         self.queue(Message::Demoted { at }, COMMAND)
     }
@@ -122,6 +142,7 @@ impl Session {
         self.talking(COMMAND)?;
         self.outbox.clear();
         self.queue(Message::Reset, COMMAND)?;
+        self.suspension.forget();
         self.said.reset = true;
         Ok(())
     }
@@ -135,6 +156,16 @@ impl Session {
         self.queue(Message::Bye, COMMAND)?;
         self.said.bye = true;
         Ok(())
+    }
+
+    /// Whether the session is the connection itself, of which no direction ever changes its path (section 7).
+    pub(super) fn is_san_first(&self) -> bool {
+        self.agreement.as_ref().is_some_and(|agreed| agreed.san_first)
+    }
+
+    /// Whether the messages of section 5 are out of order: SAN first, and where a return to TCP is a fail-over (section 10).
+    pub(super) fn never_demotes(&self) -> bool {
+        self.agreement.as_ref().is_some_and(|agreed| agreed.san_first || agreed.fails_over())
     }
 
     /// Negotiated and not failed.

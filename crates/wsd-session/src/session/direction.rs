@@ -121,6 +121,20 @@ impl SendDirection {
         matches!(self.state, SendState::Promoted { .. })
     }
 
+    /// SAN first: the direction begins on the companion.
+    pub(super) fn open(&mut self) {
+        self.state = SendState::Promoted { start: 0 };
+    }
+
+    /// One that began in another process.
+    pub(super) fn opened(finished: bool) -> Self {
+        Self { state: SendState::Promoted { start: 0 }, finished, ..Self::default() }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     pub(super) fn offer_ring(&mut self) -> Change {
         self.ring.offer(self.state == SendState::Tcp)
     }
@@ -209,6 +223,20 @@ pub(super) struct ReceiveDirection {
 impl ReceiveDirection {
     pub(super) fn state(&self) -> ReceiveState {
         self.state
+    }
+
+    /// SAN first: the direction begins on the companion.
+    pub(super) fn open(&mut self) {
+        self.state = ReceiveState::Promoted { start: 0 };
+    }
+
+    /// One that began in another process.
+    pub(super) fn opened(finished: bool) -> Self {
+        Self { state: ReceiveState::Promoted { start: 0 }, finished, ..Self::default() }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
     }
 
     pub(super) fn ring_offered(&mut self) -> Change {

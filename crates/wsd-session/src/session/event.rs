@@ -10,8 +10,16 @@ use crate::message::{DecodeError, Kind};
 pub enum Event<'a> {
     /// The negotiation is over: [`Session::agreement`](super::Session::agreement) has the outcome.
     Negotiated,
-    /// The proof of section 3 holds for the peer.
+    /// The proof of section 3 or 9 holds for the peer.
     PeerProven,
+    /// The peer has told how far it has hashed the stream: see
+    /// [`Session::common_offsets`](super::Session::common_offsets). The listening companion answers with its own marks first.
+    StreamMarks,
+    /// The peer's proof has come.
+    StreamProof {
+        /// It has seen the same stream.
+        right: bool,
+    },
     /// The peer offers the ring of the receive direction, perhaps a larger one than before.
     RingOffered {
         /// Bytes of the ring's memory.
@@ -32,11 +40,16 @@ pub enum Event<'a> {
         /// For display only.
         reason: u8,
     },
-    /// The peer sends all bytes of the receive direction from `start` on over the companion (no mapping).
+    /// The peer sends all bytes of the receive direction from `start` on over the companion (no mapping). In a session that can
+    /// fail over it has only fixed that offset: [`Session::lockstep`](super::Session::lockstep) tells whose turn it is.
     Promoted {
         /// S.
         start: u64,
     },
+    /// Both directions are promoted, each from the offset that its sender has named: bytes may be sent (fail-over).
+    Settled,
+    /// The peer takes both offsets back; the consents stand (fail-over).
+    SteppedBack,
     /// The peer wants the direction demoted. `Receive`: freeze it. `Send`: the peer withdraws its consent; if the
     /// direction is not promoted answer with [`demoted`](super::Session::demoted), else with
     /// [`demote_request`](super::Session::demote_request).
@@ -116,6 +129,13 @@ pub enum Event<'a> {
         /// Offset after it.
         offset: u64,
     },
+    /// The peer is about to move to another process: finish what is begun, begin nothing, then
+    /// [`suspended`](super::Session::suspended). What this side has asked of the same kind is void.
+    Suspending,
+    /// The peer has finished and says nothing more: this end may move, or [`resume`](super::Session::resume).
+    Suspended,
+    /// The peer's end has moved, or stays after all.
+    Resumed,
     /// The peer's program has aborted the connection.
     Reset,
     /// The peer's program has closed and needs the ring of the send direction no more; every large transfer

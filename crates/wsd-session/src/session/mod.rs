@@ -1,4 +1,4 @@
-//! Which message is legal when: the life of one session (sections 1, 4 and 5).
+//! Which message is legal when: the life of one session (sections 1, 4, 5 and 8 to 10).
 //!
 //! The host (the service thread of a switch) owns a [`Session`] per companion and turns this crank:
 //!
@@ -14,19 +14,27 @@
 mod commands;
 mod direction;
 mod event;
+mod lockstep;
+mod moving;
 mod outbox;
 mod output;
 mod pump_commands;
 mod receive;
+mod stream_proof;
+mod suspension;
 
 pub use direction::{Direction, ReceiveState, SendState};
 pub use event::{Event, ProtocolError, WrongState};
+pub use lockstep::{Lockstep, Standing};
+pub use moving::{Move, pack};
+pub use suspension::Suspension;
 
 use crate::credit::Credit;
 use crate::message::{DEFAULT_RECEIVES, Flow};
 use crate::negotiation::{Agreement, NegotiationError, Parameters};
 use direction::{ReceiveDirection, SendDirection};
 use outbox::Outbox;
+use stream_proof::StreamProof;
 
 /// Which companion a session runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +43,15 @@ pub enum Role {
     Connecting,
     /// Its WSPAccept returned: says nothing before it has been spoken to (SW-105).
     Listening,
+}
+
+impl Role {
+    fn other(self) -> Self {
+        match self {
+            Self::Connecting => Self::Listening,
+            Self::Listening => Self::Connecting,
+        }
+    }
 }
 
 /// Where the negotiation stands.
@@ -76,6 +93,9 @@ pub struct Session {
     heard: Said,
     send: SendDirection,
     receive: ReceiveDirection,
+    suspension: Suspension,
+    stream_proof: StreamProof,
+    lockstep: Lockstep,
 }
 
 impl Session {
@@ -99,6 +119,9 @@ impl Session {
             heard: Said::default(),
             send: SendDirection::default(),
             receive: ReceiveDirection::default(),
+            suspension: Suspension::default(),
+            stream_proof: StreamProof::default(),
+            lockstep: Lockstep::default(),
         })
     }
 
@@ -116,6 +139,11 @@ impl Session {
     /// The role given at the start.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// This side's random 64 bits; the peer's are in the agreement.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
     }
 
     /// What both sides agreed on, once negotiated.
@@ -159,7 +187,7 @@ impl Session {
     }
 
     /// How messages name the direction from here to the peer, and the other one.
-    fn flow(&self, direction: Direction) -> Flow {
+    pub fn flow(&self, direction: Direction) -> Flow {
         match (self.role, direction) {
             (Role::Connecting, Direction::Send) | (Role::Listening, Direction::Receive) => {
                 Flow::FromConnecting

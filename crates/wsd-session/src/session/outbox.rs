@@ -12,13 +12,13 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Queues a message.
     pub(super) fn push(&mut self, message: Message<'_>) -> Result<(), EncodeError> {
-        let descriptor = match &message {
+        let payload = match &message {
             Message::RingOffer { descriptor, .. }
             | Message::RdmaOffer { descriptor, .. }
-            | Message::RdmaTarget { descriptor, .. } => descriptor.len(),
-            _ => 0,
+            | Message::RdmaTarget { descriptor, .. } => 12 + descriptor.len(),
+            _ => 32,
         };
-        let mut bytes = vec![0; HEADER_LENGTH + 12 + descriptor];
+        let mut bytes = vec![0; HEADER_LENGTH + payload];
         let kind = message.kind();
         let length = Frame { credits: 0, message }.encode(&mut bytes)?;
         bytes.truncate(length);
@@ -57,12 +57,19 @@ impl Outbox {
         self.waiting.clear();
     }
 
-    /// Moves the first message into `buffer` if it fits and returns its length.
-    pub(super) fn pop_into(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        let (_, bytes) = self.waiting.front()?;
-        let length = bytes.len();
+    /// Queues a message before all that wait.
+    pub(super) fn push_first(&mut self, message: Message<'_>) -> Result<(), EncodeError> {
+        self.push(message)?;
+        self.waiting.rotate_right(1);
+        Ok(())
+    }
+
+    /// Moves the first message into `buffer` if it fits; its type and length.
+    pub(super) fn pop_into(&mut self, buffer: &mut [u8]) -> Option<(Kind, usize)> {
+        let (kind, bytes) = self.waiting.front()?;
+        let (kind, length) = (*kind, bytes.len());
         buffer.get_mut(..length)?.copy_from_slice(bytes);
         self.waiting.pop_front();
-        Some(length)
+        Some((kind, length))
     }
 }

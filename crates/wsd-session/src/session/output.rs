@@ -1,6 +1,6 @@
 //! From the session to WSPSend.
 
-use super::{Phase, Session, WrongState};
+use super::{Phase, Session, Suspension, WrongState};
 use crate::message::{Frame, Message, encode_data, set_credits};
 
 impl Session {
@@ -12,6 +12,7 @@ impl Session {
         match self.phase {
             Phase::ToSpeak => self.speak(buffer),
             Phase::ToAnswer => self.answer(buffer),
+            Phase::Open if self.suspension.is_silent() => None,
             Phase::Open => self.queued(buffer).or_else(|| self.credit_message(buffer)),
             Phase::AwaitAnswer | Phase::AwaitNegotiate | Phase::Failed => None,
         }
@@ -19,7 +20,10 @@ impl Session {
 
     /// Whether [`Session::data_message`] would give a message now: everything queued has gone and credit is left.
     pub fn may_send_data(&self) -> bool {
-        self.phase == Phase::Open && self.outbox.is_empty() && self.credit.may_send()
+        self.phase == Phase::Open
+            && self.suspension == Suspension::None
+            && self.outbox.is_empty()
+            && self.credit.may_send()
     }
 
     /// Encodes bytes of the send direction, which may lie in two pieces as in a ring, as a `Data` message (SW-111)
@@ -75,8 +79,9 @@ impl Session {
         if !self.credit.may_send() {
             return None;
         }
-        let length = self.outbox.pop_into(buffer)?;
+        let (kind, length) = self.outbox.pop_into(buffer)?;
         set_credits(buffer, self.credit.spend());
+        self.suspension.sent(kind);
         Some(length)
     }
 

@@ -11,6 +11,7 @@ impl Session {
     pub fn rdma_offer(&mut self, offset: u64, total: u32, descriptor: &[u8]) -> Result<(), WrongState> {
         const COMMAND: &str = "rdma_offer";
         self.check_send(RdmaVariant::Read, COMMAND)?;
+        self.may_begin(COMMAND)?;
         self.check_block(offset, total, COMMAND)?;
         self.check_descriptor(descriptor, COMMAND)?;
         self.queue(Message::RdmaOffer { offset, total, descriptor }, COMMAND)
@@ -20,6 +21,7 @@ impl Session {
     pub fn rdma_announce(&mut self, offset: u64, total: u32) -> Result<(), WrongState> {
         const COMMAND: &str = "rdma_announce";
         self.check_send(RdmaVariant::Write, COMMAND)?;
+        self.may_begin(COMMAND)?;
         self.check_block(offset, total, COMMAND)?;
         self.queue(Message::RdmaAnnounce { offset, total }, COMMAND)
     }
@@ -51,6 +53,7 @@ impl Session {
     pub fn window(&mut self, room: u64, taken: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "window";
         self.check_receive(None, COMMAND)?;
+        self.may_begin(COMMAND)?;
         refuse_if(taken > room, COMMAND)?;
         self.queue_latest(Message::Window { room, taken }, COMMAND)
     }
@@ -59,6 +62,7 @@ impl Session {
     pub fn fin(&mut self, offset: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "fin";
         self.pumping(COMMAND)?;
+        self.may_begin(COMMAND)?;
         legal(self.send.finish(offset), COMMAND)?;
         self.queue(Message::Fin { offset }, COMMAND)
     }
@@ -67,6 +71,7 @@ impl Session {
     pub fn urgent(&mut self, offset: u64) -> Result<(), WrongState> {
         const COMMAND: &str = "urgent";
         self.pumping(COMMAND)?;
+        self.may_begin(COMMAND)?;
         refuse_if(!self.send.is_flowing() || offset == 0, COMMAND)?;
         self.queue_latest(Message::Urgent { offset }, COMMAND)
     }

@@ -59,13 +59,16 @@ impl Session {
         let after_end = matches!(kind, Kind::Credit)
             || (kind == Kind::Demoted && !self.heard.reset)
             || (kind == Kind::Bye && !self.heard.bye);
-        if (self.heard.bye || self.heard.reset) && !after_end {
+        if ((self.heard.bye || self.heard.reset) && !after_end) || !self.suspension.allows(kind) {
             return Err(ProtocolError::OutOfOrder(kind));
         }
         match message {
-            Message::Proven if self.heard.proven => Err(ProtocolError::OutOfOrder(kind)),
+            Message::Proven if self.heard.proven || !self.stream_proof.peer_may_be_proven() => {
+                Err(ProtocolError::OutOfOrder(kind))
+            }
             Message::Proven => {
                 self.heard.proven = true;
+                self.open_pump_first();
                 Ok(Some(Event::PeerProven))
             }
             Message::Reset => {
@@ -77,6 +80,21 @@ impl Session {
                 Ok(Some(Event::Bye))
             }
             Message::Credit => Ok(None),
+            Message::Suspend | Message::Suspended | Message::Resume { .. } => {
+                self.suspension_message(kind, message)
+            }
+            Message::StreamMarks(_) | Message::StreamProof(_) => self.stream_message(kind, message),
+            Message::DemoteRequest { .. } | Message::Frozen { .. } | Message::Demoted { .. }
+                if self.never_demotes() =>
+            {
+                Err(ProtocolError::OutOfOrder(kind))
+            }
+            Message::Promoted { .. } | Message::Settled | Message::Refuse { .. } if self.fails_over() => {
+                match self.lockstep_message(kind, &message)? {
+                    None => self.path_message(kind, message),
+                    event => Ok(event),
+                }
+            }
             Message::DemoteRequest { flow } => self.demote_request_arrived(kind, flow),
             Message::Negotiate { .. } | Message::Answer { .. } => Err(ProtocolError::OutOfOrder(kind)),
             Message::RingOffer { .. }
@@ -91,9 +109,14 @@ impl Session {
         }
     }
 
+    fn fails_over(&self) -> bool {
+        self.agreement.as_ref().is_some_and(|agreed| agreed.fails_over())
+    }
+
     /// Rings, promotion, demotion: sections 4 and 5.
     fn path_message<'a>(&mut self, kind: Kind, message: Message<'a>) -> Outcome<'a> {
-        let mapping = self.agreement.as_ref().is_some_and(|agreed| agreed.mapping);
+        let agreed = |what: fn(&Agreement) -> bool| self.agreement.as_ref().is_some_and(what);
+        let (mapping, san_first) = (agreed(|agreed| agreed.mapping), agreed(|agreed| agreed.san_first));
         let proven = self.both_proven();
         let demand = |legal: bool| if legal { Ok(()) } else { Err(ProtocolError::OutOfOrder(kind)) };
         let illegal = |illegal| refusal(kind, illegal);
@@ -104,9 +127,13 @@ impl Session {
                 self.receive.ring_offered().map_err(illegal)?;
                 Event::RingOffered { length, notify_slot, descriptor }
             }
+            _ if san_first && kind != Kind::RingReady => return Err(ProtocolError::OutOfOrder(kind)),
             Message::RingReady { flow } => {
                 demand(flow == self.flow(Direction::Send))?;
                 self.send.ring_is_ready().map_err(illegal)?;
+                if san_first {
+                    self.send.open();
+                }
                 Event::RingReady
             }
             Message::Propose { flow } => {

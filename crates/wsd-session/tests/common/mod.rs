@@ -30,6 +30,12 @@ pub fn mapping_parameters() -> Parameters {
     Parameters { capabilities: Capabilities::MAPPING.with(Capabilities::SAME_HOST_PROOF), ..parameters() }
 }
 
+/// Of an end that has hashed the stream.
+pub fn between_hosts() -> Parameters {
+    let own = mapping_parameters();
+    Parameters { version: 4, capabilities: own.capabilities.with(Capabilities::STREAM_HASH), ..own }
+}
+
 /// The next message of a session, if any.
 pub fn next(session: &mut Session) -> Option<Vec<u8>> {
     let mut buffer = vec![0; 65535];

@@ -14,6 +14,7 @@
 
 mod condition;
 mod connection;
+mod lent;
 mod load;
 mod memory;
 mod operation;
@@ -30,6 +31,7 @@ mod transfer;
 mod upcall_doors;
 mod upcalls;
 
+pub use lent::LentMemory;
 pub use load::{LoadError, Provider};
 pub use memory::{Buffer, ForeverMemory, MemoryExt, MemorySlice, StableMemory};
 pub use operation::{Operation, Transfer, reap};

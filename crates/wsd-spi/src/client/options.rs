@@ -13,6 +13,9 @@ use crate::ffi::{
     FALSE, QOS, SIO_ADDRESS_LIST_QUERY, SOCKET_ADDRESS, SOCKET_ADDRESS_LIST, SOL_SOCKET, WSABUF,
 };
 
+/// Most bytes of an address list: no provider serves that many addresses.
+const LONGEST_LIST: usize = 1 << 20;
+
 impl Socket {
     /// `WSPSetSockOpt`.
     ///
@@ -61,9 +64,11 @@ impl Socket {
                 &raw mut errno,
             )
         };
-        let result = zero(result, errno).map(|()| {
-            value.truncate(usize::try_from(length).unwrap_or(0));
-            value
+        let result = zero(result, errno).and_then(|()| {
+            // More than there was room for cannot have been written.
+            let length = usize::try_from(length).ok().filter(|length| *length <= room);
+            value.truncate(length.ok_or(WsaError::WSAEFAULT)?);
+            Ok(value)
         });
         trace!(
             &self.inner.san.tracer,
@@ -106,7 +111,9 @@ impl Socket {
                     return decode_address_list(&buffer.bytes()[..written.min(room)], base)
                         .ok_or(WsaError::WSAEFAULT);
                 }
-                Err((WsaError::WSAEFAULT, needed)) if needed > room => room = needed,
+                Err((WsaError::WSAEFAULT, needed)) if (room + 1..=LONGEST_LIST).contains(&needed) => {
+                    room = needed;
+                }
                 Err((error, _)) => return Err(error),
             }
         }

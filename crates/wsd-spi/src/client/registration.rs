@@ -14,6 +14,8 @@ use crate::value::{MemoryAccess, RegistrationHandle};
 
 /// Longest descriptor that is tried without asking for the length, in bytes.
 const USUAL_DESCRIPTOR: usize = 256;
+/// Longest descriptor that is taken: the session protocol has 16 bits for its length.
+const LONGEST_DESCRIPTOR: usize = u16::MAX as usize;
 
 impl Socket {
     /// `WSPRegisterMemory`: makes memory usable for messages and for the local side of RDMA on this socket. It is
@@ -58,7 +60,9 @@ impl Socket {
     ) -> Result<RdmaRegistration, WsaError> {
         let mut descriptor = vec![0u8; USUAL_DESCRIPTOR];
         let result = match self.try_register_rdma(memory, access, &mut descriptor) {
-            Err((WsaError::WSAEFAULT, needed)) if needed > USUAL_DESCRIPTOR => {
+            Err((WsaError::WSAEFAULT, needed))
+                if (USUAL_DESCRIPTOR + 1..=LONGEST_DESCRIPTOR).contains(&needed) =>
+            {
                 descriptor.resize(needed, 0);
                 self.try_register_rdma(memory, access, &mut descriptor)
             }
@@ -145,17 +149,22 @@ struct Held {
 
 impl Held {
     /// Ends the registration with `call`, once. A closed socket has ended it already (section 14).
-    fn end(
-        &mut self,
-        call: impl FnOnce(&SocketInner, usize) -> Result<(), WsaError>,
-    ) -> Result<(), WsaError> {
-        if core::mem::replace(&mut self.ended, true) {
-            return Ok(());
-        }
-        let result = self.socket.open().and_then(|s| call(&self.socket, s));
-        if result.is_err() && !self.socket.is_closed() {
+    fn end(&mut self, call: impl FnOnce(&Self, usize) -> Result<(), WsaError>) -> Result<(), WsaError> {
+        let result = self.try_end(call);
+        if result.is_err() && !self.ended {
+            self.ended = true;
             core::mem::forget(self.memory.clone());
         }
+        result
+    }
+
+    /// As [`Held::end`], but a refusal changes nothing.
+    fn try_end(&mut self, call: impl FnOnce(&Self, usize) -> Result<(), WsaError>) -> Result<(), WsaError> {
+        if self.ended {
+            return Ok(());
+        }
+        let result = self.socket.open().and_then(|s| call(self, s));
+        self.ended = result.is_ok() || self.socket.is_closed();
         result
     }
 }
@@ -182,6 +191,11 @@ impl Registration {
         Some(Segment { slice: self.held.memory.slice(range)?, handle: self.handle })
     }
 
+    /// Ends it without a call: the provider has given the memory back by itself, as WSPDuplicateSocket does (SP-150).
+    pub fn surrender(mut self) {
+        self.held.ended = true;
+    }
+
     /// `WSPDeregisterMemory`. Dropping does the same and ignores the answer.
     ///
     /// # Errors
@@ -192,7 +206,7 @@ impl Registration {
 
     fn end(&mut self) -> Result<(), WsaError> {
         let handle = self.handle;
-        self.held.end(|socket, s| {
+        self.held.end(|Held { socket, memory, .. }, s| {
             let mut errno = 0;
             // SAFETY: the entry is of a started provider; the handle is only a number; `errno` is valid.
             let result = unsafe {
@@ -203,7 +217,10 @@ impl Registration {
                 )
             };
             let result = zero(result, errno);
-            trace!(&socket.san.tracer, "WSPDeregisterMemory", result, "{:?}, {handle:?}", socket.descriptor);
+            trace!(
+                &socket.san.tracer,
+                "WSPDeregisterMemory", result, "{:?}, {memory:?}, {handle:?}", socket.descriptor
+            );
             result
         })
     }
@@ -246,24 +263,42 @@ impl RdmaRegistration {
         self.end()
     }
 
+    /// As [`deregister`](Self::deregister), but a refusal changes nothing.
+    ///
+    /// # Errors
+    /// As [`deregister`](Self::deregister).
+    pub fn try_deregister(&mut self) -> Result<(), WsaError> {
+        let descriptor = &mut self.descriptor;
+        self.held.try_end(|held, s| conceal(held, s, descriptor))
+    }
+
+    /// Ends it without a call: the connection has ended, and with it the peer's access (SP-123).
+    pub fn surrender(mut self) {
+        self.held.ended = true;
+    }
+
     fn end(&mut self) -> Result<(), WsaError> {
         let descriptor = &mut self.descriptor;
-        self.held.end(|socket, s| {
-            let mut errno = 0;
-            // SAFETY: the entry is of a started provider; the descriptor has the given length; `errno` is valid.
-            let result = unsafe {
-                (socket.extensions().deregister_rdma_memory)(
-                    s,
-                    descriptor.as_mut_ptr().cast(),
-                    descriptor.len() as u32,
-                    &raw mut errno,
-                )
-            };
-            let result = zero(result, errno);
-            trace!(&socket.san.tracer, "WSPDeregisterRdmaMemory", result, "{:?}", socket.descriptor);
-            result
-        })
+        self.held.end(|held, s| conceal(held, s, descriptor))
     }
+}
+
+/// `WSPDeregisterRdmaMemory`.
+fn conceal(held: &Held, s: usize, descriptor: &mut [u8]) -> Result<(), WsaError> {
+    let Held { socket, memory, .. } = held;
+    let mut errno = 0;
+    // SAFETY: the entry is of a started provider; the descriptor has the given length; `errno` is valid.
+    let result = unsafe {
+        (socket.extensions().deregister_rdma_memory)(
+            s,
+            descriptor.as_mut_ptr().cast(),
+            descriptor.len() as u32,
+            &raw mut errno,
+        )
+    };
+    let result = zero(result, errno);
+    trace!(&socket.san.tracer, "WSPDeregisterRdmaMemory", result, "{:?}, {memory:?}", socket.descriptor);
+    result
 }
 
 impl Drop for RdmaRegistration {

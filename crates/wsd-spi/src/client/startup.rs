@@ -53,7 +53,14 @@ pub(super) fn start(
     // the code behind `entry` stays loaded (see `Provider`).
     let code = unsafe { entry(version, &raw mut data, &raw mut info, &raw mut upcall_table, &raw mut procs) };
     let result = WsaError::result_of(code);
-    trace!(&tracer, "WSPStartupEx", result, "version={version:#06x}, provider={name}");
+    let WSAPROTOCOL_INFOW { iAddressFamily: family, iSocketType: kind, iProtocol: protocol, .. } =
+        *protocol_info;
+    trace!(
+        &tracer,
+        "WSPStartupEx",
+        result,
+        "version={version:#06x}, af={family}, type={kind}, protocol={protocol}, provider={name}"
+    );
     result.map_err(StartupError::Refused)?;
 
     match check(&data, procs, &tracer) {

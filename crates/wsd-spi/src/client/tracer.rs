@@ -6,6 +6,8 @@ use crate::error::WsaError;
 
 /// Receives one line per SPI call and per up-call, on the thread that makes it, after it has returned: an up-call
 /// from inside a call is reported before that call. Polling that finds an operation still pending is not reported.
+/// `WPUSetEvent` and `WPUCompleteOverlappedRequest` are reported before they take effect, so that what another thread does
+/// then comes later; if one fails, it is reported once more, with the error.
 ///
 /// Nothing is formatted when there is no tracer.
 pub trait Tracer: Send + Sync {

@@ -1,7 +1,7 @@
 //! Sending, receiving, RDMA.
 
 use core::ffi::c_int;
-use core::ptr;
+use core::{fmt, ptr};
 use std::sync::Arc;
 
 use super::memory::{MemorySlice, StableMemory};
@@ -11,7 +11,15 @@ use super::slab::{Notified, Prepared, SEGMENTS};
 use super::socket::Socket;
 use super::tracer::trace;
 use crate::error::WsaError;
-use crate::ffi::{LPFN_WSPRDMAWRITE, LPINT, LPWSAOVERLAPPED, SOCKET, WSABUF, WSABUFEX};
+use crate::ffi::{
+    DWORD, LPFN_WSPRDMAWRITE, LPINT, LPWSAOVERLAPPED, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKET, WSABUF,
+    WSABUFEX,
+};
+
+/// Flags of every call: what a program asks for by flags is the switch's work (SW-126).
+const FLAGS: DWORD = 0;
+/// Completions are polled for or come by up-call (SW-114).
+const ROUTINE: Option<LPWSAOVERLAPPED_COMPLETION_ROUTINE> = None;
 
 /// A place in memory of the peer.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +115,7 @@ impl Socket {
         let mut prepared = Prepared::take()?;
         let array = buffers.fill(&mut prepared);
         let pending = prepared.polled(self.inner.clone());
-        match self.submit(&call, array, pending.overlapped()) {
+        match self.submit(&call, buffers, array, pending.overlapped()) {
             Ok(()) => Ok(Operation::new(pending)),
             Err(error) => {
                 pending.release();
@@ -127,7 +135,7 @@ impl Socket {
         let mut prepared = Prepared::take()?;
         let array = buffers.fill(&mut prepared);
         let pending: Notified = prepared.notified(key);
-        match self.submit(&call, array, pending.overlapped()) {
+        match self.submit(&call, buffers, array, pending.overlapped()) {
             // A provider that refuses an operation and completes it has completed it.
             Err(error) if pending.refuse() => Err(error),
             _ => Ok(()),
@@ -149,19 +157,21 @@ impl Socket {
             Direction::RdmaWrite => Some(self.inner.extensions().rdma_write),
             Direction::RdmaRead => Some(self.inner.extensions().rdma_read.ok_or(WsaError::WSAEOPNOTSUPP)?),
         };
-        Ok(Call {
-            direction,
-            s,
-            count: buffers.count() as u32,
-            bytes: buffers.total(),
-            rdma: rdma.zip(remote),
-        })
+        Ok(Call { direction, s, count: buffers.count() as u32, rdma: rdma.zip(remote) })
     }
 
     /// Makes the call. Success means that the operation was started; if the provider has completed it at once, it
     /// still reports the completion as it does any other (SP-186).
-    fn submit(&self, call: &Call<'_>, array: Array, request: LPWSAOVERLAPPED) -> Result<(), WsaError> {
+    fn submit(
+        &self,
+        call: &Call<'_>,
+        buffers: Buffers<'_>,
+        array: Array,
+        request: LPWSAOVERLAPPED,
+    ) -> Result<(), WsaError> {
         let mut errno = 0;
+        // SAFETY: the request is a slot, which lives forever, and the provider has not seen it yet.
+        let polled = unsafe { (*request).hEvent }.addr() & 1 != 0;
         // SAFETY: the entry is of a started provider; the array has `count` entries, and it, the buffers and the
         // request stay valid until completion, because the slot holds them.
         let result = unsafe { call.make(self, array, request, &raw mut errno) };
@@ -174,10 +184,9 @@ impl Socket {
             &self.inner.san.tracer,
             call.direction.name(),
             result,
-            "{:?}, {} bytes in {}, {request:p}, remote offset {}",
+            "{:?}, {buffers:?}, flags={FLAGS:#x}, {} {request:p}, routine={ROUTINE:?}, remote offset {}",
             self.inner.descriptor,
-            call.bytes,
-            call.count,
+            if polled { "polled" } else { "notified" },
             call.rdma.map_or(0, |(_, remote)| remote.offset)
         );
         result
@@ -208,7 +217,6 @@ struct Call<'a> {
     direction: Direction,
     s: SOCKET,
     count: u32,
-    bytes: u64,
     rdma: Option<(LPFN_WSPRDMAWRITE, Remote<'a>)>,
 }
 
@@ -218,7 +226,7 @@ impl Call<'_> {
     /// completion; `errno` is valid.
     unsafe fn make(&self, socket: &Socket, array: Array, request: LPWSAOVERLAPPED, errno: LPINT) -> c_int {
         let functions = socket.inner.functions();
-        let (mut bytes, mut flags) = (0, 0);
+        let (mut bytes, mut flags) = (0, FLAGS);
         // SAFETY: the contract is the same; `bytes` and `flags` are local variables, which the provider uses before
         // it returns (SP-086).
         unsafe {
@@ -231,9 +239,9 @@ impl Call<'_> {
                     remote.descriptor.len() as u32,
                     remote.offset,
                     &raw mut bytes,
-                    0,
+                    FLAGS,
                     request,
-                    None,
+                    ROUTINE,
                     ptr::null_mut(),
                     errno,
                 ),
@@ -244,7 +252,7 @@ impl Call<'_> {
                     &raw mut bytes,
                     &raw mut flags,
                     request,
-                    None,
+                    ROUTINE,
                     ptr::null_mut(),
                     errno,
                 ),
@@ -253,9 +261,9 @@ impl Call<'_> {
                     array.0.cast::<WSABUF>(),
                     self.count,
                     &raw mut bytes,
-                    0,
+                    FLAGS,
                     request,
-                    None,
+                    ROUTINE,
                     ptr::null_mut(),
                     errno,
                 ),
@@ -282,13 +290,6 @@ impl Buffers<'_> {
         }
     }
 
-    fn total(&self) -> u64 {
-        match self {
-            Self::Plain(buffers) => buffers.iter().map(|buffer| buffer.len() as u64).sum(),
-            Self::Registered(segments) => segments.iter().map(|segment| segment.slice().len() as u64).sum(),
-        }
-    }
-
     /// Writes the descriptions into the slot, which keeps the memory alive.
     fn fill(&self, prepared: &mut Prepared) -> Array {
         let memory = |slice: &MemorySlice| -> Arc<dyn StableMemory> { slice.memory().clone() };
@@ -312,6 +313,17 @@ impl Buffers<'_> {
                     }))
                     .cast(),
             ),
+        }
+    }
+}
+
+impl fmt::Debug for Buffers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(buffers) => f.debug_list().entries(*buffers).finish(),
+            Self::Registered(segments) => {
+                f.debug_list().entries(segments.iter().map(Segment::slice)).finish()
+            }
         }
     }
 }

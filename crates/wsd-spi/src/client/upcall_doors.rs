@@ -98,7 +98,8 @@ pub(super) fn watching_handles<T>(body: impl FnOnce() -> T) -> (T, Option<Switch
     (result, (made != INVALID_SOCKET).then(|| SwitchSocket::from_raw(made)))
 }
 
-/// Asks the handler: its answer, or `failure` with the code in `*errno`.
+/// Asks the handler: its answer, or `failure` with the code in `*errno`. `wakes`: another thread may act on the up-call before
+/// it returns, and this is the answer if it succeeds: it is reported before.
 ///
 /// # Safety
 /// `errno` is NULL or valid for writes.
@@ -107,15 +108,24 @@ unsafe fn answer<const N: usize, T: core::fmt::Debug + Copy, R>(
     arguments: core::fmt::Arguments<'_>,
     errno: LPINT,
     failure: R,
+    wakes: Option<T>,
     body: impl FnOnce(&'static Route) -> Result<T, WsaError>,
     success: impl FnOnce(T) -> R,
 ) -> R {
     let _counted = InUpCall::enter();
     let result = route(N).ok_or(WsaError::WSANOTINITIALISED).and_then(|route| {
+        let report = |result: &Result<T, WsaError>| {
+            if let Some(tracer) = &route.tracer {
+                tracer.up_call(function, arguments, format_args!("{}", Shown(result)));
+            }
+        };
+        if let Some(success) = wakes {
+            report(&Ok(success));
+        }
         let result =
             catch_unwind(AssertUnwindSafe(|| body(route))).unwrap_or(Err(WsaError::WSASYSCALLFAILURE));
-        if let Some(tracer) = &route.tracer {
-            tracer.up_call(function, arguments, format_args!("{}", Shown(&result)));
+        if wakes.is_none() || result.is_err() {
+            report(&result);
         }
         result
     });
@@ -150,6 +160,7 @@ unsafe extern "system" fn create_socket_handle<const N: usize>(
             format_args!("entry={dwCatalogEntryId}, context={dwContext:#x}"),
             lpErrno,
             INVALID_SOCKET,
+            None,
             |route| route.handler.create_socket_handle(dwCatalogEntryId, dwContext),
             |handle| {
                 LAST_HANDLE.set(handle.raw());
@@ -167,6 +178,7 @@ unsafe extern "system" fn close_socket_handle<const N: usize>(s: SOCKET, lpErrno
             format_args!("{s:#x}"),
             lpErrno,
             SOCKET_ERROR,
+            None,
             |route| route.handler.close_socket_handle(SwitchSocket::from_raw(s)),
             |()| 0,
         )
@@ -185,6 +197,7 @@ unsafe extern "system" fn query_socket_handle_context<const N: usize>(
             format_args!("{s:#x}"),
             lpErrno,
             SOCKET_ERROR,
+            None,
             |route| {
                 if lpContext.is_null() {
                     return Err(WsaError::WSAEFAULT);
@@ -208,6 +221,7 @@ unsafe extern "system" fn set_event<const N: usize>(hEvent: WSAEVENT, lpErrno: L
             format_args!("{:#x}", hEvent.addr()),
             lpErrno,
             FALSE,
+            Some(()),
             |route| route.handler.set_event(Event::from_handle(hEvent).ok_or(WsaError::WSA_INVALID_HANDLE)?),
             |()| TRUE,
         )
@@ -222,6 +236,7 @@ unsafe extern "system" fn reset_event<const N: usize>(hEvent: WSAEVENT, lpErrno:
             format_args!("{:#x}", hEvent.addr()),
             lpErrno,
             FALSE,
+            None,
             |route| {
                 route.handler.reset_event(Event::from_handle(hEvent).ok_or(WsaError::WSA_INVALID_HANDLE)?)
             },
@@ -246,6 +261,7 @@ unsafe extern "system" fn complete_overlapped_request<const N: usize>(
             format_args!("{handle:?}, {lpOverlapped:p}, {}, {cbTransferred}", Shown(&status)),
             lpErrno,
             SOCKET_ERROR,
+            Some(()),
             |route| match Notified::take(lpOverlapped, cbTransferred) {
                 Some(key) => {
                     route.handler.complete(handle, key, status, cbTransferred);
@@ -270,7 +286,7 @@ unsafe extern "system" fn create_event(lpErrno: LPINT) -> WSAEVENT {
     WSA_INVALID_EVENT
 }
 
-unsafe extern "system" fn fd_is_set(_s: SOCKET, _set: *mut FD_SET_OPAQUE) -> c_int {
+unsafe extern "system" fn fd_is_set(_s: SOCKET, _set: *mut WS_FD_SET) -> c_int {
     0
 }
 

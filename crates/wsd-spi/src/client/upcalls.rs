@@ -91,8 +91,24 @@ static HOLDERS: Mutex<[Option<Holder>; MAX_TABLES]> = Mutex::new([const { None }
 struct Holder {
     /// Address of the provider's entry, or 0.
     provider: usize,
+    /// The process that has started it. A child of fork inherits the table of a provider that it has not started.
+    process: u32,
     count: usize,
     handler: Arc<dyn UpCallHandler>,
+}
+
+impl Holder {
+    /// The first holder of a table, which leads to its handler from now on.
+    fn new(
+        number: usize,
+        provider: usize,
+        handler: Arc<dyn UpCallHandler>,
+        tracer: Option<Arc<dyn Tracer>>,
+    ) -> Self {
+        let route = Box::leak(Box::new(Route { handler: handler.clone(), tracer }));
+        ROUTES[number].store(route, Ordering::Release);
+        Self { provider, process: std::process::id(), count: 1, handler }
+    }
 }
 
 impl UpCallTable {
@@ -107,7 +123,8 @@ impl UpCallTable {
         Self::claim(&mut holders(), 0, handler, tracer)
     }
 
-    /// The table for a provider: the same one as long as the provider runs.
+    /// The table for a provider: the same one as long as the provider runs, and the same again in a child of fork, where
+    /// the provider may still know it: there it leads to the child's own handler.
     pub(super) fn for_provider(
         entry: LPWSPSTARTUPEX,
         handler: Arc<dyn UpCallHandler>,
@@ -117,6 +134,10 @@ impl UpCallTable {
         let mut holders = holders();
         for (number, holder) in holders.iter_mut().enumerate() {
             if let Some(holder) = holder.as_mut().filter(|holder| holder.provider == provider) {
+                if holder.process != std::process::id() {
+                    *holder = Holder::new(number, provider, handler, tracer);
+                    return Ok(Self { number });
+                }
                 if !ptr::addr_eq(Arc::as_ptr(&holder.handler), Arc::as_ptr(&handler)) {
                     return Err(StartupError::AlreadyStarted);
                 }
@@ -134,9 +155,7 @@ impl UpCallTable {
         tracer: Option<Arc<dyn Tracer>>,
     ) -> Result<Self, StartupError> {
         let number = holders.iter().position(Option::is_none).ok_or(StartupError::TooMany)?;
-        let route = Box::leak(Box::new(Route { handler: handler.clone(), tracer }));
-        ROUTES[number].store(route, Ordering::Release);
-        holders[number] = Some(Holder { provider, count: 1, handler });
+        holders[number] = Some(Holder::new(number, provider, handler, tracer));
         Ok(Self { number })
     }
 

@@ -5,6 +5,20 @@ use super::macros::constants;
 constants! {
     /// Constants whose names the Linux headers do not use.
     table BASIC prefix "";
+    /// Family, type or protocol of `WSPSocket`: what the `WSAPROTOCOL_INFOW` says.
+    FROM_PROTOCOL_INFO: i32 = -1;
+    /// `WSPJoinLeaf`: only send to the group.
+    JL_SENDER_ONLY: u32 = 0x01;
+    /// `WSPJoinLeaf`: only receive what is sent to the group.
+    JL_RECEIVER_ONLY: u32 = 0x02;
+    /// `WSPJoinLeaf`: send and receive.
+    JL_BOTH: u32 = 0x04;
+    /// `TransmitFile`: shut the connection down when all is sent.
+    TF_DISCONNECT: u32 = 0x01;
+    /// `TransmitFile`: make the descriptor ready for another connection.
+    TF_REUSE_SOCKET: u32 = 0x02;
+    /// `TransmitFile`: may complete when all is handed to the transport.
+    TF_WRITE_BEHIND: u32 = 0x04;
     /// Stop receiving.
     SD_RECEIVE: i32 = 0;
     /// Stop sending.
@@ -78,6 +92,10 @@ constants! {
     IPPROTO_TCP: i32 = 6;
     /// UDP.
     IPPROTO_UDP: i32 = 17;
+    /// IPv6, also the option level of `IPV6_V6ONLY`.
+    IPPROTO_IPV6: i32 = 41;
+    /// Sockets of one `WS_FD_SET` as declared.
+    FD_SETSIZE: usize = 64;
     /// Backlog: the provider's own reasonable maximum (SP-070).
     SOMAXCONN: i32 = 0x7FFF_FFFF;
     /// Urgent data.

@@ -27,7 +27,8 @@ pub type LPCONDITIONPROC = unsafe extern "system" fn(
 /// Completion routine; never used by the switch (SP-015). Parameters are error, bytes, request, flags.
 pub type LPWSAOVERLAPPED_COMPLETION_ROUTINE = unsafe extern "system" fn(DWORD, DWORD, LPWSAOVERLAPPED, DWORD);
 
-/// `WSPStartup` of generic Winsock, never called on a SAN provider: the up-call table is passed by value.
+/// `WSPStartup` of generic Winsock, never called on a SAN provider: the up-call table is passed by value. The SPI front
+/// end exports it to programs.
 pub type LPWSPSTARTUP = unsafe extern "system" fn(
     wVersionRequested: WORD,
     lpWSPData: LPWSPDATA,
@@ -216,10 +217,10 @@ pub type LPWSPRECVFROM = unsafe extern "system" fn(
 /// Not required of a SAN provider.
 pub type LPWSPSELECT = unsafe extern "system" fn(
     nfds: c_int,
-    readfds: *mut FD_SET_OPAQUE,
-    writefds: *mut FD_SET_OPAQUE,
-    exceptfds: *mut FD_SET_OPAQUE,
-    timeout: *const TIMEVAL_OPAQUE,
+    readfds: *mut WS_FD_SET,
+    writefds: *mut WS_FD_SET,
+    exceptfds: *mut WS_FD_SET,
+    timeout: *const WS_TIMEVAL,
     lpErrno: LPINT,
 ) -> c_int;
 

@@ -13,6 +13,7 @@
 
 mod codes;
 mod constants;
+mod extensions;
 mod functions;
 mod guids;
 mod macros;
@@ -25,6 +26,7 @@ mod upcalls;
 
 pub use codes::*;
 pub use constants::*;
+pub use extensions::*;
 pub use functions::*;
 pub use guids::*;
 pub use options::*;

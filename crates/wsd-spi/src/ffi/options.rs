@@ -37,6 +37,8 @@ constants! {
     SO_TYPE: i32 = 0x1008;
     /// Level `IPPROTO_TCP`: no delay; BOOL.
     TCP_NODELAY: i32 = 0x0001;
+    /// Level `IPPROTO_IPV6`: no IPv4 on this socket, on unless cleared; BOOL.
+    IPV6_V6ONLY: i32 = 27;
 }
 
 constants! {

@@ -218,6 +218,34 @@ structures! {
         /// Seconds.
         l_linger: u16 = 2,
     }
+
+    /// Set of sockets of `WSPSelect`; `fd_array` really has `fd_count` entries, if these are more.
+    struct WS_FD_SET = 520 {
+        /// Number of sockets in the set.
+        fd_count: UINT = 0,
+        /// The sockets.
+        fd_array: [SOCKET; 64] = 8,
+    }
+
+    /// Time limit of `WSPSelect`.
+    struct WS_TIMEVAL = 8 {
+        /// Seconds.
+        tv_sec: LONG = 0,
+        /// Microseconds.
+        tv_usec: LONG = 4,
+    }
+
+    /// What `TransmitFile` sends before and after the file.
+    struct TRANSMIT_FILE_BUFFERS = 32 {
+        /// Sent first, or NULL.
+        Head: LPVOID = 0,
+        /// Its length in bytes.
+        HeadLength: DWORD = 8,
+        /// Sent last, or NULL.
+        Tail: LPVOID = 16,
+        /// Its length in bytes.
+        TailLength: DWORD = 24,
+    }
 }
 
 /// Pointer to a `GUID`.
@@ -238,18 +266,8 @@ pub type LPWSAPROTOCOL_INFOW = *mut WSAPROTOCOL_INFOW;
 pub type LPWSANETWORKEVENTS = *mut WSANETWORKEVENTS;
 /// Pointer to a `QOS`.
 pub type LPQOS = *mut QOS;
-
-/// Set of sockets of `select`; opaque, because a SAN provider never looks into one.
-#[repr(C)]
-pub struct FD_SET_OPAQUE {
-    _private: [u8; 0],
-}
-
-/// Seconds and microseconds of `select`; opaque, because a SAN provider never looks into one.
-#[repr(C)]
-pub struct TIMEVAL_OPAQUE {
-    _private: [u8; 0],
-}
+/// Pointer to a `TRANSMIT_FILE_BUFFERS`.
+pub type LPTRANSMIT_FILE_BUFFERS = *mut TRANSMIT_FILE_BUFFERS;
 
 macro_rules! zeroed {
     ($($name:ident),*) => {
@@ -288,7 +306,10 @@ zeroed!(
     SOCKET_ADDRESS_LIST,
     FLOWSPEC,
     QOS,
-    LINGER
+    LINGER,
+    WS_FD_SET,
+    WS_TIMEVAL,
+    TRANSMIT_FILE_BUFFERS
 );
 
 impl PartialEq for GUID {

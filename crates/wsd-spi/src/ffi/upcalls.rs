@@ -6,27 +6,27 @@ use super::macros::structures;
 use super::structures::*;
 use super::types::*;
 
-/// Blocking callback, unused.
+/// Called again and again by a provider that blocks: `TRUE` to go on waiting, `FALSE` once the wait was cancelled.
 pub type LPBLOCKINGCALLBACK = unsafe extern "system" fn(dwContext: DWORD_PTR) -> BOOL;
 
-/// APC, unused.
+/// What `WPUQueueApc` runs in the thread of its choice.
 pub type LPWSAUSERAPC = unsafe extern "system" fn(dwContext: DWORD_PTR);
 
-/// Unused.
+/// Closes an event that `WPUCreateEvent` made: `TRUE` or `FALSE`. Unused.
 pub type LPWPUCLOSEEVENT = unsafe extern "system" fn(hEvent: WSAEVENT, lpErrno: LPINT) -> BOOL;
 
 /// The last up-call for a handle, once per handle: 0 or `SOCKET_ERROR`.
 pub type LPWPUCLOSESOCKETHANDLE = unsafe extern "system" fn(s: SOCKET, lpErrno: LPINT) -> c_int;
 
-/// Unused.
+/// Makes an event that is reset: the handle, or `WSA_INVALID_EVENT`. Unused.
 pub type LPWPUCREATEEVENT = unsafe extern "system" fn(lpErrno: LPINT) -> WSAEVENT;
 
 /// Makes the switch's handle of a socket: the handle or `INVALID_SOCKET`.
 pub type LPWPUCREATESOCKETHANDLE =
     unsafe extern "system" fn(dwCatalogEntryId: DWORD, dwContext: DWORD_PTR, lpErrno: LPINT) -> SOCKET;
 
-/// Unused.
-pub type LPWPUFDISSET = unsafe extern "system" fn(s: SOCKET, fdset: *mut FD_SET_OPAQUE) -> c_int;
+/// Whether the socket is in the set. Unused.
+pub type LPWPUFDISSET = unsafe extern "system" fn(s: SOCKET, fdset: *mut WS_FD_SET) -> c_int;
 
 /// Unused.
 pub type LPWPUGETPROVIDERPATH = unsafe extern "system" fn(
@@ -40,11 +40,11 @@ pub type LPWPUGETPROVIDERPATH = unsafe extern "system" fn(
 pub type LPWPUMODIFYIFSHANDLE =
     unsafe extern "system" fn(dwCatalogEntryId: DWORD, ProposedHandle: SOCKET, lpErrno: LPINT) -> SOCKET;
 
-/// Unused.
+/// Posts a message of `WSPAsyncSelect` to a window: `TRUE` or `FALSE`. Not for SAN providers.
 pub type LPWPUPOSTMESSAGE =
     unsafe extern "system" fn(hWnd: HWND, Msg: UINT, wParam: WPARAM, lParam: LPARAM) -> BOOL;
 
-/// Unused.
+/// The blocking callback of the calling thread, NULL if it has none: 0 or `SOCKET_ERROR`. Not for SAN providers.
 pub type LPWPUQUERYBLOCKINGCALLBACK = unsafe extern "system" fn(
     dwCatalogEntryId: DWORD,
     lplpfnCallback: *mut Option<LPBLOCKINGCALLBACK>,
@@ -56,7 +56,7 @@ pub type LPWPUQUERYBLOCKINGCALLBACK = unsafe extern "system" fn(
 pub type LPWPUQUERYSOCKETHANDLECONTEXT =
     unsafe extern "system" fn(s: SOCKET, lpContext: PDWORD_PTR, lpErrno: LPINT) -> c_int;
 
-/// Unused.
+/// Runs a function in a thread that waits alertably: 0 or `SOCKET_ERROR`. Not for SAN providers.
 pub type LPWPUQUEUEAPC = unsafe extern "system" fn(
     lpThreadId: LPWSATHREADID,
     lpfnUserApc: Option<LPWSAUSERAPC>,
@@ -70,11 +70,11 @@ pub type LPWPURESETEVENT = unsafe extern "system" fn(hEvent: WSAEVENT, lpErrno: 
 /// Sets an event of `WSPEventSelect`: `TRUE` or `FALSE`.
 pub type LPWPUSETEVENT = unsafe extern "system" fn(hEvent: WSAEVENT, lpErrno: LPINT) -> BOOL;
 
-/// Unused.
+/// Identity of the calling thread, for `WPUQueueApc`: 0 or `SOCKET_ERROR`. Not for SAN providers.
 pub type LPWPUOPENCURRENTTHREAD =
     unsafe extern "system" fn(lpThreadId: LPWSATHREADID, lpErrno: LPINT) -> c_int;
 
-/// Unused.
+/// Gives an identity back: 0 or `SOCKET_ERROR`. Not for SAN providers.
 pub type LPWPUCLOSETHREAD = unsafe extern "system" fn(lpThreadId: LPWSATHREADID, lpErrno: LPINT) -> c_int;
 
 /// Completes a notified request (SP-181): 0 or `SOCKET_ERROR`.
@@ -90,7 +90,7 @@ structures! {
     /// Layouts of the up-call tables.
     table UPCALL_LAYOUTS;
 
-    /// The generic table, passed by value to `WSPStartup`, which no SAN provider has.
+    /// The generic table, passed by value to `WSPStartup`, which no SAN provider has: the SPI front end gets it.
     struct WSPUPCALLTABLE = 120 {
         /// Unused.
         lpWPUCloseEvent: Option<LPWPUCLOSEEVENT> = 0,
@@ -158,6 +158,29 @@ structures! {
         lpWPUCloseThread: Option<LPWPUCLOSETHREAD> = 112,
         /// Completes a notified request (SP-181): 0 or `SOCKET_ERROR`.
         lpWPUCompleteOverlappedRequest: Option<LPWPUCOMPLETEOVERLAPPEDREQUEST> = 120,
+    }
+}
+
+impl WSPUPCALLTABLE {
+    /// The table without any entry.
+    pub const fn empty() -> Self {
+        Self {
+            lpWPUCloseEvent: None,
+            lpWPUCloseSocketHandle: None,
+            lpWPUCreateEvent: None,
+            lpWPUCreateSocketHandle: None,
+            lpWPUFDIsSet: None,
+            lpWPUGetProviderPath: None,
+            lpWPUModifyIFSHandle: None,
+            lpWPUPostMessage: None,
+            lpWPUQueryBlockingCallback: None,
+            lpWPUQuerySocketHandleContext: None,
+            lpWPUQueueApc: None,
+            lpWPUResetEvent: None,
+            lpWPUSetEvent: None,
+            lpWPUOpenCurrentThread: None,
+            lpWPUCloseThread: None,
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl<'a> ConditionFunction<'a> {
     /// If the caller of `WSPAccept` has no room for the address, the answer is to defer: the request stays queued,
     /// and the door answers `WSAEFAULT`.
     pub fn ask(self, caller: &SockAddr, callee: &SockAddr) -> Condition {
+        self.ask_with(caller, callee, &mut [])
+    }
+
+    /// As [`ask`](Self::ask), with the connect data of the peer, if there are any.
+    pub fn ask_with(self, caller: &SockAddr, callee: &SockAddr, caller_data: &mut [u8]) -> Condition {
         if caller.encoded_len() > self.room {
             self.needed.set(caller.encoded_len());
             return Condition::Defer;
@@ -46,12 +51,14 @@ impl<'a> ConditionFunction<'a> {
         let (mut callee, callee_len) = callee.encode();
         let mut caller_id = WSABUF { len: caller_len as u32, buf: caller.as_mut_ptr().cast() };
         let mut callee_id = WSABUF { len: callee_len as u32, buf: callee.as_mut_ptr().cast() };
-        // SAFETY: the function is callable by the contract of `new`; the addresses live until it returns, the other
-        // pointers may be NULL (SP-076).
+        let mut data = WSABUF { len: caller_data.len() as u32, buf: caller_data.as_mut_ptr().cast() };
+        let data = if caller_data.is_empty() { ptr::null_mut() } else { &raw mut data };
+        // SAFETY: the function is callable by the contract of `new`; addresses and data live until it returns, the
+        // other pointers may be NULL (SP-076).
         let answer = unsafe {
             (self.function)(
                 &raw mut caller_id,
-                ptr::null_mut(),
+                data,
                 ptr::null_mut(),
                 ptr::null_mut(),
                 &raw mut callee_id,

@@ -27,6 +27,6 @@ pub use entry::{Entry, startup_ex};
 pub use memory::{MemoryRange, UserBuffer, UserBuffers};
 pub(crate) use overlapped::internal;
 pub use overlapped::{Overlapped, Submission};
-pub use request::{Accepted, Mapping, Qos, RemoteBuffer, SocketRequest, Startup};
+pub use request::{Accepted, ConnectExtras, Mapping, Qos, RemoteBuffer, SocketRequest, Startup};
 pub use traits::{MAX_DESCRIPTOR_LEN, SanProvider};
 pub use upcalls::UpCalls;

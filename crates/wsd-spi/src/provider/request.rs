@@ -44,6 +44,15 @@ pub struct Accepted {
     pub peer: SockAddr,
 }
 
+/// What a `WSPConnect` carries beside the name: at least one of them.
+#[derive(Clone)]
+pub struct ConnectExtras {
+    /// Data for the condition function of the peer; empty if there is none.
+    pub caller_data: Vec<u8>,
+    /// Flow specifications that the connection has to meet.
+    pub qos: Option<QOS>,
+}
+
 /// The remote side of an RDMA operation.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteBuffer<'a> {

@@ -4,8 +4,8 @@ use core::num::NonZeroU32;
 use core::ptr::NonNull;
 
 use super::{
-    Accepted, ConditionFunction, Mapping, MemoryRange, Qos, RemoteBuffer, SocketRequest, Startup, Submission,
-    UpCalls,
+    Accepted, ConditionFunction, ConnectExtras, Mapping, MemoryRange, Qos, RemoteBuffer, SocketRequest,
+    Startup, Submission, UpCalls,
 };
 use crate::address::SockAddr;
 use crate::error::WsaError;
@@ -95,11 +95,22 @@ pub trait SanProvider: Sized + Send + Sync + 'static {
     /// `WSAEINVAL`, `WSAENOTSOCK`, `WSAENETDOWN`; then neither reset nor cleared.
     fn enum_network_events(&self, s: SanSocket, event: Option<Event>) -> Result<NetworkEvents, WsaError>;
 
-    /// `WSPConnect` (SP-065..068). The door has refused connect data and QoS.
+    /// `WSPConnect` (SP-065..068), without connect data and flow specifications.
     ///
     /// # Errors
     /// `WSAEWOULDBLOCK` if the result follows by `FD_CONNECT`; otherwise section 6.8.
     fn connect(&self, s: SanSocket, name: SockAddr) -> Result<(), WsaError>;
+
+    /// `WSPConnect` with connect data, flow specifications or both.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); by default `WSAEPROTONOSUPPORT` for connect data, `WSAEOPNOTSUPP` for flow
+    /// specifications (section 6.8).
+    fn connect_with(&self, s: SanSocket, name: SockAddr, extras: ConnectExtras) -> Result<(), WsaError> {
+        let _ = (s, name);
+        let data = !extras.caller_data.is_empty();
+        Err(if data { WsaError::WSAEPROTONOSUPPORT } else { WsaError::WSAEOPNOTSUPP })
+    }
 
     /// `WSPListen` (SP-070..072).
     ///

@@ -138,7 +138,7 @@ fn progress() {
     assert_eq!(switch.take_completions(), [(server.handle().expect("made"), 1, Ok(()), 3)]);
 }
 
-/// At a close polled requests complete in place and notified ones by up-call, before the handle is closed.
+/// SW-162: at a close polled requests complete in place and notified ones by up-call, before the handle is closed.
 #[test]
 fn close_with_pending_receives() {
     let (san, switch) = start(entry!(Plain));

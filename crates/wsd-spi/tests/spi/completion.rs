@@ -103,6 +103,32 @@ fn notified() {
     drop(sent);
 }
 
+unsafe extern "system" fn never(_: DWORD, _: DWORD, _: LPWSAOVERLAPPED, _: DWORD) {
+    panic!("a provider calls no completion routine");
+}
+
+/// SP-015: a thread's identifier changes nothing; a completion routine is refused, and nothing is started.
+#[test]
+fn routine_and_thread() {
+    let raw = Raw::start(entry!(Plain), SPI_VERSION).expect("it starts");
+    let (client, server) = raw.pair();
+    let mut receive = Receive::post(&raw, server, 1);
+    let mut request = Box::new(WSAOVERLAPPED::zeroed());
+    let mut thread = WSATHREADID { ThreadHandle: without_provenance_mut(usize::MAX), Reserved: usize::MAX };
+    let mut buffer = WSABUF { len: 3, buf: b"abc".as_ptr().cast_mut().cast() };
+    let function = raw.procs.lpWSPSend.expect("filled");
+    let mut send = |routine| {
+        let mut bytes = 0;
+        let (buffer, request, thread) = (&raw mut buffer, &raw mut *request, &raw mut thread);
+        call!(function, client, buffer, 1, &raw mut bytes, 0, request, routine, thread)
+    };
+    assert_eq!(send(Some(never)), (SOCKET_ERROR, WsaError::WSAEOPNOTSUPP.code()));
+    assert!(receive.result(&raw, server, FALSE).0 == FALSE, "nothing was sent");
+    assert_eq!(send(None), PENDING);
+    assert_eq!(receive.result(&raw, server, FALSE), (TRUE, 0, 3, 0));
+    assert_eq!(raw.switch.foreign.lock().expect("no panics").len(), 1, "told as ever");
+}
+
 /// SP-182: the mode is that of the submission. An abort is a completion like others.
 #[test]
 fn mode_and_abort() {
@@ -162,7 +188,7 @@ fn failed_operation() {
     assert_eq!(call!(get, server, request, &raw mut bytes, FALSE, null_mut()), fault);
 }
 
-/// The client's side of exactly once: a second completion of a request is not delivered as one.
+/// SW-135: success is counted when the completion comes, once; a second completion of a request is not delivered as one.
 #[test]
 fn completed_twice() {
     let (switch, lines) = (Arc::new(Switch::default()), Arc::new(Lines::default()));

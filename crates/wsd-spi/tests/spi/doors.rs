@@ -44,10 +44,13 @@ fn names() {
     assert_eq!(connected(v6.as_ptr(), 28), (SOCKET_ERROR, WsaError::WSAEAFNOSUPPORT.code()));
 
     assert_eq!(bound(name.as_ptr(), 16), (0, 0));
-    let mut data = WSABUF { len: 1, buf: null_mut() };
-    let caller_data =
-        call!(connect, s, name.as_ptr().cast(), 16, &raw mut data, null_mut(), null_mut(), null_mut());
-    assert_eq!(caller_data, (SOCKET_ERROR, WsaError::WSAEPROTONOSUPPORT.code()));
+    let mut byte = 0;
+    for (buf, error) in [(&raw mut byte, WsaError::WSAEPROTONOSUPPORT), (null_mut(), WsaError::WSAEFAULT)] {
+        let mut data = WSABUF { len: 1, buf };
+        let caller_data =
+            call!(connect, s, name.as_ptr().cast(), 16, &raw mut data, null_mut(), null_mut(), null_mut());
+        assert_eq!(caller_data, (SOCKET_ERROR, error.code()));
+    }
     let mut qos = QOS::zeroed();
     let flow = call!(connect, s, name.as_ptr().cast(), 16, null_mut(), null_mut(), &raw mut qos, null_mut());
     assert_eq!(flow, (SOCKET_ERROR, WsaError::WSAEOPNOTSUPP.code()));
@@ -231,6 +234,7 @@ fn events() {
     assert_eq!(call!(select, s, WSA_INVALID_EVENT, FD_ACCEPT), INVAL);
     assert_eq!(call!(select, s, event, FD_ACCEPT | FD_CONNECT), (0, 0));
     assert_eq!(call!(select, s, event, 0), (0, 0));
+    assert_eq!(call!(select, s, WSA_INVALID_EVENT, 0), (0, 0));
     let enumerate = raw.procs.lpWSPEnumNetworkEvents.expect("filled");
     assert_eq!(call!(enumerate, s, event, null_mut()), FAULT);
 }

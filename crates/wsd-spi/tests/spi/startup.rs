@@ -10,7 +10,8 @@ use wsd_spi::ffi::*;
 use wsd_spi::provider::Entry;
 use wsd_spi::{ExtensionFunction, SPI_VERSION, WsaError};
 
-/// SP-030, SP-035: start-ups are counted; the last clean-up ends it. SP-002: every one fills the table.
+/// SP-030, SP-035: start-ups are counted; the last clean-up ends it. SP-001, SP-002: every
+/// one fills the table.
 #[test]
 fn reference_count() {
     let mut raw = Raw::start(entry!(Plain), SPI_VERSION).expect("it starts");
@@ -166,7 +167,7 @@ fn incomplete() -> Entry {
     entry!(Plain)
 }
 
-/// SP-001: a table with a missing entry is refused, and the provider is cleaned up (SW-026).
+/// A table with a missing entry is refused, and the provider is cleaned up (SW-026).
 #[test]
 fn a_missing_entry() {
     // SAFETY: it keeps to the SPI, except that an entry is missing.
@@ -177,6 +178,48 @@ fn a_missing_entry() {
         Some(Ok(())),
         "it was not running any more"
     );
+}
+
+/// Calls of WSPCancelBlockingCall.
+static CANCELLED: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "system" fn cancel(_: LPINT) -> i32 {
+    CANCELLED.fetch_add(1, Ordering::Relaxed);
+    0
+}
+
+/// A provider that could be asked to cancel.
+unsafe extern "system" fn with_cancelling(
+    version: WORD,
+    data: LPWSPDATA,
+    info: LPWSAPROTOCOL_INFOW,
+    upcalls: LPWSPUPCALLTABLEEX,
+    procs: LPWSPPROC_TABLE,
+) -> i32 {
+    // SAFETY: the arguments are passed on; a successful call has filled the table.
+    unsafe {
+        let code = entry!(Plain).function()(version, data, info, upcalls, procs);
+        (*procs).lpWSPCancelBlockingCall = Some(cancel);
+        code
+    }
+}
+
+/// SW-153: what is under way is ended by a close, never by WSPCancelBlockingCall.
+#[test]
+fn nothing_is_cancelled() {
+    // SAFETY: it keeps to the SPI.
+    let san = client(unsafe { Entry::from_raw(with_cancelling) }).expect("it starts");
+    let (connected, server) = crate::support::pair(&san, 10);
+    let mut receive = server.recv(&[crate::support::memory(b"x")]).expect("a connected socket");
+    let connecting = crate::support::socket(&san);
+    connecting.bind(&crate::support::address(20)).expect("an own address");
+    // Refused or not: the close ends it.
+    let _ = connecting.connect(&crate::support::address(30));
+    drop((connecting, server));
+    assert_eq!(crate::support::done(&mut receive), Err(WsaError::WSA_OPERATION_ABORTED));
+    drop((receive, connected));
+    assert_eq!(san.cleanup(), Some(Ok(())));
+    assert_eq!(CANCELLED.load(Ordering::Relaxed), 0);
 }
 
 /// A provider that speaks an older version.

@@ -7,7 +7,7 @@ use wsd_os::lock::FamilyLock;
 use wsd_os::ring::{ConsumerState, ProducerState};
 
 /// "wsdirec" and a version digit, little-endian.
-pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"wsdirec1");
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"wsdirec3");
 /// Name of the region's memfd, by which an inspector finds it.
 pub(crate) const REGION_NAME: &CStr = c"wsdirect-family";
 /// Member processes of a family.
@@ -122,15 +122,63 @@ wsd_os::shared! {
         pub provider: AtomicU32,
         /// SO_RCVLOWAT: bytes that make the socket readable.
         pub low_water: AtomicU32,
-        pub pad: [AtomicU32; 1],
+        /// Companions in a row that broke soon, or could not be made after one broke.
+        pub breaks: AtomicU32,
         /// SO_RCVTIMEO and SO_SNDTIMEO in microseconds, 0: none.
         pub receive_timeout: AtomicU64,
         pub send_timeout: AtomicU64,
-        pub pad2: [AtomicU64; 6],
+        /// After a break: no companion before this moment (monotonic nanoseconds).
+        pub attach_after: AtomicU64,
+        pub pad2: [AtomicU64; 5],
         /// Towards the peer.
         pub send: SendSide,
         /// From the peer.
         pub recv: RecvSide,
+        /// How far a connection that the SAN makes is.
+        pub first: SanFirst,
+    }
+}
+
+wsd_os::shared! {
+    /// What a socket has while the SAN connects or listens for it: see [`super::first`].
+    #[repr(align(64))]
+    pub(crate) struct SanFirst {
+        /// A [`super::First`] number.
+        pub state: AtomicU32,
+        /// Error number of a connect that failed, until the program has been told.
+        pub error: AtomicU32,
+        /// Not zero: a call of connect has said that the connection stands.
+        pub told: AtomicU32,
+        /// Listener: not zero when the providers were asked to listen.
+        pub listens: AtomicU32,
+        /// Listener: connections that may wait.
+        pub backlog: AtomicU32,
+        /// Listener: connections that count in the backlog.
+        pub waiting: AtomicU32,
+        /// Listener: whose turn it is, counted up by accept.
+        pub turn: AtomicU32,
+        /// Listener: index + 1 of the first and the last connection in the queue. Guarded by the lock of `recv`.
+        pub queue_first: AtomicU32,
+        pub queue_last: AtomicU32,
+        /// In a listener's queue: index + 1 of the next connection.
+        pub next: AtomicU32,
+        /// Not zero: nothing but TCP's turn keeps companions from the socket.
+        pub tcps_turn: AtomicU32,
+        pub pad: [AtomicU32; 5],
+        /// Names of this end and the other, in the form of the program's socket.
+        pub local: Name,
+        pub peer: Name,
+    }
+}
+
+wsd_os::shared! {
+    /// A socket address: version (4, 6; 0: none), port, flow label, scope, address in network order.
+    pub(crate) struct Name {
+        pub version: AtomicU32,
+        pub port: AtomicU32,
+        pub flow: AtomicU32,
+        pub scope: AtomicU32,
+        pub address: [AtomicU32; 4],
     }
 }
 

@@ -4,8 +4,9 @@ use wsd_os::atomic::Ordering;
 use wsd_os::process;
 use wsd_os::thread;
 
-use super::layout::{PENDING, Process, SLOTS, TAKEN};
-use super::{Family, SLOT, record, table};
+use super::layout::{PENDING, SLOTS, TAKEN};
+use super::{Attach, Family, SLOT, record, table};
+use crate::sharing::fork::Heirloom;
 
 /// Gives the calling process a slot, if need be one of a dead member.
 pub(super) fn join(family: &Family) -> Option<usize> {
@@ -54,16 +55,23 @@ pub(crate) fn reclaim_dead(family: &Family) {
         }
         // The id changes hands exactly once, so only one member takes the inheritance.
         if member.pid.compare_exchange(pid, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            empty(family, &family.processes[slot]);
+            empty(family, slot);
             member.pid.store(0, Ordering::Release);
         }
     }
 }
 
-fn empty(family: &Family, process: &Process) {
+fn empty(family: &Family, slot: usize) {
+    let process = &family.processes[slot];
     let highest = process.descriptors.swap(0, Ordering::AcqRel) as usize;
     for entry in process.table.iter().take(highest) {
         if let Some(index) = entry.swap(0, Ordering::AcqRel).checked_sub(1) {
+            let record = family.record(index);
+            let served = record.controller.load(Ordering::Acquire) as usize == slot + 1;
+            if served && record.references.load(Ordering::Acquire) == 1 {
+                // The service thread that would have freed it is gone, too.
+                record.set_attach(Attach::Never);
+            }
             record::drop_reference(family, process, index);
         }
     }
@@ -77,15 +85,24 @@ fn empty(family: &Family, process: &Process) {
 }
 
 /// Before a fork, with the table locked: a slot for the child that already counts what it will inherit, so that no
-/// connection looks unshared in between. `None`: no slot; the child will pass everything through.
-pub(crate) fn prepare_child(family: &Family) -> Option<usize> {
+/// connection looks unshared in between. `inherit` is asked for each descriptor and record what the child in that slot gets.
+/// `None`: no slot; the child will pass everything through.
+pub(crate) fn prepare_child(
+    family: &Family,
+    mut inherit: impl FnMut(usize, i32, u32) -> Heirloom,
+) -> Option<usize> {
     let slot = reserve(family)?;
     let (me, child) = (family.me(), &family.processes[slot]);
     let highest = me.descriptors.load(Ordering::Acquire);
-    for (from, to) in me.table.iter().zip(&child.table).take(highest as usize) {
-        let entry = from.load(Ordering::Acquire);
-        to.store(entry, Ordering::Release);
-        if let Some(index) = entry.checked_sub(1) {
+    for (fd, (from, to)) in (0i32..).zip(me.table.iter().zip(&child.table)).take(highest as usize) {
+        let index = from.load(Ordering::Acquire).checked_sub(1);
+        let inherited = index.and_then(|index| match inherit(slot, fd, index) {
+            Heirloom::Same => Some(index),
+            Heirloom::Own(own) => Some(own),
+            Heirloom::Nothing => None,
+        });
+        to.store(inherited.map_or(0, |index| index + 1), Ordering::Release);
+        if let Some(index) = inherited {
             record::add_reference(family, child, index);
         }
     }
@@ -104,7 +121,7 @@ pub(crate) fn enter_child(family: &Family, slot: usize) {
 pub(crate) fn cancel_child(family: &Family, slot: usize) {
     let member = &family.header.members[slot];
     if member.pid.compare_exchange(PENDING, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        empty(family, &family.processes[slot]);
+        empty(family, slot);
         member.pid.store(0, Ordering::Release);
     }
 }

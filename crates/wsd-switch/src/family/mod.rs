@@ -1,6 +1,7 @@
 //! Memory that a process shares with the processes it forks, and never with a peer: who is a member, which
 //! descriptor is which socket, and one record per socket.
 
+pub(crate) mod first;
 pub(crate) mod layout;
 pub(crate) mod members;
 pub(crate) mod record;
@@ -58,6 +59,22 @@ pub(crate) enum Attach {
     Never = 3,
     /// Back to TCP asked for.
     Leaving = 4,
+}
+
+/// How far a socket is that the SAN connects or listens for first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum First {
+    /// TCP alone so far, or for good.
+    No = 0,
+    /// The service thread connects it, or makes what was accepted ready.
+    Connecting = 1,
+    /// Connected by the SAN: TCP has no part in it, ever.
+    Connected = 2,
+    /// The connect failed and the program has not been told.
+    Failed = 3,
+    /// The SAN listens beside TCP.
+    Listening = 4,
 }
 
 /// The region, mapped at one address in all members.

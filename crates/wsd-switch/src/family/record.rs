@@ -5,8 +5,10 @@ use wsd_os::atomic::Ordering;
 use wsd_os::tcp;
 
 use super::layout::{Process, RECORDS, Record};
-use super::{Attach, Family, Life, Role, members};
+use super::{Attach, Family, First, Life, Role, members};
 use crate::reason::Reason;
+use crate::stream::hashing;
+use crate::stream::state::Stream;
 
 /// `options`: O_NONBLOCK.
 pub(crate) const NONBLOCK: u32 = 1;
@@ -29,12 +31,19 @@ pub(crate) const RESET_SEEN: u32 = 8;
 pub(crate) const PEER_GONE: u32 = 16;
 /// `flags`: the direction must end with ECONNRESET.
 pub(crate) const RESET: u32 = 32;
+/// `flags`: what the kernel moves is hashed, since the peer may be on another host.
+pub(crate) const HASHED: u32 = 128;
+/// `flags`: the hash was given up, since not all bytes were seen.
+pub(crate) const UNSEEN: u32 = 256;
+/// `flags`: the service thread waits until nobody is in the kernel path (send), or until TCP was read up to the offset that the
+/// sender has fixed (receive).
+pub(crate) const FIX_WANTED: u32 = 64;
 
 /// Bit of `attach`: the last descriptor is gone. In the same word, so that exactly one of two frees the record.
 const CLOSED: u32 = 0x80;
 
 /// Score of the first attach.
-const FIRST_TRIGGER: u32 = 8;
+pub(crate) const FIRST_TRIGGER: u32 = 8;
 
 impl Record {
     pub(crate) fn life(&self) -> Life {
@@ -97,6 +106,15 @@ impl Record {
         self.reason.store(reason.map_or(0, |r| r as u32), Ordering::Relaxed);
     }
 
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        Reason::from_number(self.reason.load(Ordering::Relaxed))
+    }
+
+    /// Whether both directions go by TCP, whatever becomes of the companion.
+    pub(crate) fn is_on_tcp(&self) -> bool {
+        [&self.send.common, &self.recv.common].iter().all(|common| common.gate().state().is_tcp())
+    }
+
     #[inline]
     pub(crate) fn has(&self, option: u32) -> bool {
         self.options.load(Ordering::Relaxed) & option != 0
@@ -128,6 +146,11 @@ impl Record {
 
 /// The service thread has no companion for the record any more; `next` is how it goes on.
 pub(crate) fn companion_done(family: &Family, index: u32, next: Attach) {
+    if next == Attach::Never
+        && let Some(stream) = Stream::at(index)
+    {
+        hashing::end(&stream);
+    }
     if family.record(index).set_attach(next) {
         free(family, index);
     }
@@ -161,6 +184,8 @@ impl Record {
         self.calls.store(0, Ordering::Relaxed);
         self.trigger.store(FIRST_TRIGGER, Ordering::Relaxed);
         self.provider.store(0, Ordering::Relaxed);
+        self.breaks.store(0, Ordering::Relaxed);
+        self.attach_after.store(0, Ordering::Relaxed);
         self.low_water.store(1, Ordering::Relaxed);
         self.receive_timeout.store(0, Ordering::Relaxed);
         self.send_timeout.store(0, Ordering::Relaxed);
@@ -175,6 +200,7 @@ impl Record {
             common.demoted_at.store(0, Ordering::Relaxed);
             common.urgent_taken.store(0, Ordering::Relaxed);
         }
+        self.first.reset();
         self.send.ring.clear();
         self.recv.ring.clear();
         self.set_life(Life::Opened);
@@ -206,6 +232,8 @@ fn pop(family: &Family) -> Option<u32> {
 /// Gives a record back. The caller alone has it.
 pub(crate) fn free(family: &Family, index: u32) {
     let record = family.record(index);
+    // Whoever is told of it later finds nothing to do.
+    record.set_first(First::No);
     record.set_life(Life::Free);
     record.generation.fetch_add(1, Ordering::AcqRel);
     let mut head = family.header.free.load(Ordering::Acquire);

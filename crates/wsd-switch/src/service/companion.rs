@@ -1,12 +1,15 @@
 //! A companion: the SAN socket beside a connection, its session, and how far both are.
 
+use wsd_os::clock;
 use wsd_os::fd::OwnedFd;
 use wsd_session::{Parameters, Session};
 
+use super::compare::Comparison;
 use super::links::Token;
 use super::port::Port;
 use super::proof::Names;
 use super::pump::Pump;
+use super::swap::Leaving;
 
 /// How far a companion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) enum Stage {
     Rings,
     /// Both rings stand: directions can be promoted.
     Up,
+    /// The companion broke, or is given up: the streams are going back to TCP.
+    Mending,
     /// The peer or its companion is gone; rings stay mapped until the program closes.
     Lost,
 }
@@ -27,6 +32,8 @@ pub(super) enum Stage {
 pub(super) struct Companion {
     pub(super) generation: u32,
     pub(super) stage: Stage,
+    /// When it was begun (monotonic nanoseconds).
+    pub(super) begun: u64,
     pub(super) names: Names,
     pub(super) port: Port,
     pub(super) session: Option<Session>,
@@ -34,6 +41,8 @@ pub(super) struct Companion {
     pub(super) key: u64,
     pub(super) peer: Option<Parameters>,
     pub(super) proof: Proof,
+    /// The proof between hosts, instead.
+    pub(super) comparison: Option<Comparison>,
     /// A bit in our page of the pair.
     pub(super) pair: Option<(u32, u32)>,
     /// The peer has mapped our ring.
@@ -44,6 +53,12 @@ pub(super) struct Companion {
     pub(super) pump: Option<Pump>,
     pub(super) said_bye: bool,
     pub(super) peer_said_bye: bool,
+    /// SAN first: record and generation of the listener in whose queue the connection goes.
+    pub(super) listener: Option<(u32, u32)>,
+    /// On its way to another process that shares the connection.
+    pub(super) leaving: Option<Leaving>,
+    /// The peer's end moves: by then it must be there again.
+    pub(super) resume_by: Option<u64>,
 }
 
 /// How far the proof of the same connection is (session protocol, section 3).
@@ -62,6 +77,37 @@ pub(super) struct Proof {
 }
 
 impl Companion {
+    /// One whose socket has just begun to meet its peer's.
+    pub(super) fn new(generation: u32, names: Names, key: u64, port: Port) -> Self {
+        Self {
+            generation,
+            stage: Stage::Meeting,
+            begun: clock::now_ns(),
+            names,
+            port,
+            session: None,
+            key,
+            peer: None,
+            proof: Proof::default(),
+            comparison: None,
+            pair: None,
+            ring_taken: false,
+            ring_mapped: false,
+            pump: None,
+            said_bye: false,
+            peer_said_bye: false,
+            listener: None,
+            leaving: None,
+            resume_by: None,
+        }
+    }
+
+    /// Whether the connection goes on by TCP when this companion breaks (session protocol, section 10).
+    pub(super) fn fails_over(&self) -> bool {
+        let agreement = self.session.as_ref().and_then(Session::agreement);
+        self.pump.is_some() && agreement.is_some_and(|agreed| agreed.fails_over())
+    }
+
     /// The process at the other end, once it has introduced itself.
     pub(super) fn peer_token(&self) -> Option<Token> {
         self.peer.as_ref().map(|peer| peer.process_token)

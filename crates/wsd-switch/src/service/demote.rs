@@ -1,15 +1,16 @@
 //! Going back to TCP (session protocol, section 5): the reader of a direction freezes it, the writer pushes what was not read
 //! into TCP, and both go on there.
 
+use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::tcp;
-use wsd_session::{Direction, ReceiveState, SendState};
+use wsd_session::{Direction, ReceiveState, SendState, Standing};
 
 use super::companion::Stage;
 use super::pump::Pump;
 use super::steps::{Step, catch_up, fail, on_descriptor};
 use super::thread::Service;
-use crate::family::record::{self, SHUT, SWITCH_WANTED};
+use crate::family::record::{self, SHUT, SWITCH_WANTED, URGENT};
 use crate::family::{Attach, Life};
 use crate::reason::Reason;
 use crate::stream::close::{give_up, wake_all};
@@ -28,6 +29,9 @@ impl Service {
             return self.close(stream);
         }
         let up = self.companions.get(&stream.index).is_some_and(|companion| companion.stage == Stage::Up);
+        if self.fails_over(stream.index) && self.leave_by_fail_over(stream) {
+            return;
+        }
         if !up {
             let commons = [&stream.record.send.common, &stream.record.recv.common];
             if commons.iter().any(|common| common.gate().state() != State::Tcp) {
@@ -40,12 +44,40 @@ impl Service {
         }
     }
 
+    /// Of a connection that can fail over: that is also how it leaves (session protocol, section 10). Whether it does so.
+    fn leave_by_fail_over(&mut self, stream: &Stream) -> bool {
+        let Some(companion) = self.companions.get(&stream.index) else { return false };
+        let Some(session) = companion.session.as_ref().filter(|_| companion.stage == Stage::Up) else {
+            return false;
+        };
+        match session.standing() {
+            Standing::Plain => {
+                self.release(stream, State::Tcp);
+                self.left(stream);
+            }
+            Standing::Promoted { .. } => self.break_off(stream, current_reason(stream)),
+            Standing::Unsure { .. } => {
+                // The peer settles, or takes it back, within moments.
+                let heard = self.receive(stream).and_then(|()| self.lockstep(stream));
+                if heard.is_err() {
+                    self.break_off(stream, current_reason(stream));
+                } else if let Some(session) =
+                    self.companions.get(&stream.index).and_then(|c| c.session.as_ref())
+                    && !matches!(session.standing(), Standing::Unsure { .. })
+                {
+                    super::kick::kick(stream.index);
+                }
+            }
+        }
+        true
+    }
+
     fn try_leave(&mut self, stream: &Stream) -> Step {
         self.receive(stream)?;
         self.freeze(stream)?;
         self.ask_to_freeze(stream)?;
-        self.rewind(stream)?;
         self.pump(stream)?;
+        self.rewind(stream)?;
         self.transmit(stream)?;
         let commons = [&stream.record.send.common, &stream.record.recv.common];
         let lost = self.companions.get(&stream.index).is_some_and(|companion| companion.port.has_failed());
@@ -64,11 +96,16 @@ impl Service {
     }
 
     /// Both directions are on TCP.
-    fn left(&mut self, stream: &Stream) {
+    pub(super) fn left(&mut self, stream: &Stream) {
+        let had_companion = self.companions.contains_key(&stream.index);
         if let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) {
             let _ = session.bye();
         }
         let _ = self.transmit(stream);
+        if had_companion && !self.companions.contains_key(&stream.index) {
+            // It broke with the last word, and the fail-over has done the rest.
+            return;
+        }
         // Nobody finds the companion any more before its rings are let go.
         let closed = stream.record.set_attach(Attach::Never);
         self.forget(stream.index);
@@ -144,7 +181,8 @@ impl Service {
         Ok(())
     }
 
-    /// As the writer, when the reader has frozen at H: pushes the bytes from H on into TCP, as far as it takes them now.
+    /// As the writer, when the reader has frozen at H: pushes the bytes from H on into TCP, as far as it takes them now. After
+    /// `pump`, which learns that the last RDMA write has ended: nothing else would call for it.
     pub(super) fn rewind(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         let Some(session) = companion.session.as_mut() else { return Ok(()) };
@@ -154,7 +192,6 @@ impl Service {
         }
         let side = &stream.record.send;
         let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
-        let ring = channel.send.load().ok_or(fail(Reason::CompanionLost))?;
         {
             let _guard = side.common.hold().map_err(|_| fail(Reason::CompanionLost))?;
             if side.common.gate().force_from(State::San, State::Rewind) {
@@ -166,43 +203,71 @@ impl Service {
         if side.common.gate().state() != State::Rewind {
             return Ok(());
         }
-        // Writers wait while the state is Rewind, so the cursors stand still.
+        match self.push_rest(stream) {
+            Ok(true) => {}
+            Ok(false) => {
+                on_descriptor(self.family, stream, |own| self.watch_writable(own.fd, stream.index));
+                return Ok(());
+            }
+            Err(_) => return Err(fail(Reason::CompanionLost)),
+        }
+        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
+            return Ok(());
+        };
+        session.demoted(frozen).map_err(|_| fail(Reason::NegotiationFailed))
+    }
+
+    /// Puts what the writer's ring still has from `demoted_at` on into TCP, as far as it takes it now, then its end; whether that
+    /// was all, so that the direction is on TCP. Writers wait in the state `Rewind`, so the cursors stand still.
+    ///
+    /// # Errors
+    /// What TCP answers; `EPROTO` if the bytes are not there any more.
+    pub(super) fn push_rest(&self, stream: &Stream) -> Result<bool, Errno> {
+        let side = &stream.record.send;
+        let ring = stream.channel()?.send.load().ok_or(Errno::PROTO)?;
+        let urgent = ring.writer_control().urgent.and_then(|after| after.checked_sub(1));
         let mut piece = vec![0u8; PIECE];
         loop {
             let from = side.common.demoted_at.load(Ordering::Acquire);
-            let n = ring.reread(&side.ring, from, &mut piece).map_err(|_| fail(Reason::CompanionLost))?;
+            // The urgent byte goes alone, so that the kernel marks the right one.
+            let (most, flags) = match urgent.and_then(|byte| byte.checked_sub(from)) {
+                Some(0) => (1, tcp::Flags::NO_SIGNAL.with(tcp::Flags::OUT_OF_BAND)),
+                Some(before) => (usize::try_from(before).unwrap_or(PIECE).min(PIECE), tcp::Flags::NO_SIGNAL),
+                None => (PIECE, tcp::Flags::NO_SIGNAL),
+            };
+            let n = ring.reread(&side.ring, from, &mut piece[..most]).map_err(|_| Errno::PROTO)?;
             if n == 0 {
                 if from != side.ring.tail() {
-                    return Err(fail(Reason::CompanionLost));
+                    return Err(Errno::PROTO);
                 }
                 break;
             }
             let sent = on_descriptor(self.family, stream, |own| {
-                tcp::send(own.borrow(), &[std::io::IoSlice::new(&piece[..n])], tcp::Flags::NO_SIGNAL)
+                tcp::send(own.borrow(), &[std::io::IoSlice::new(&piece[..n])], flags)
             });
-            match sent {
-                Some(Ok(sent)) => {
+            match sent.ok_or(Errno::BADF)? {
+                Ok(sent) => {
                     side.common.demoted_at.fetch_add(sent as u64, Ordering::AcqRel);
                     side.common.kernel_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+                    if flags.has(tcp::Flags::OUT_OF_BAND) {
+                        side.common.flag(URGENT);
+                    }
                 }
-                Some(Err(rustix::io::Errno::AGAIN)) => {
-                    on_descriptor(self.family, stream, |own| self.watch_writable(own.fd, stream.index));
-                    return Ok(());
-                }
-                _ => return Err(fail(Reason::CompanionLost)),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
+        // Whoever shuts down from now on asks the kernel himself.
+        let guard = side.common.hold();
         if side.common.flagged(SHUT) {
             let _ =
                 on_descriptor(self.family, stream, |own| tcp::shutdown(own.borrow(), tcp::Shutdown::Write));
         }
         side.common.gate().force(State::Tcp);
+        drop(guard);
         side.common.announce_change();
         notice::changed(stream.index);
-        let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) else {
-            return Ok(());
-        };
-        session.demoted(frozen).map_err(|_| fail(Reason::NegotiationFailed))
+        Ok(true)
     }
 
     /// The peer asks for a demotion.
@@ -230,5 +295,5 @@ impl Service {
 }
 
 fn current_reason(stream: &Stream) -> Reason {
-    Reason::from_number(stream.record.reason.load(Ordering::Relaxed)).unwrap_or(Reason::KernelCall)
+    stream.record.reason().unwrap_or(Reason::KernelCall)
 }

@@ -1,18 +1,22 @@
 //! The end of a companion: by the program's close, by the peer's, by death, by running out of time.
 
+use rustix::io::Errno;
 use wsd_os::clock;
+use wsd_session::{Session, Standing};
 
 use super::companion::Stage;
+use super::pump::Pump;
 use super::thread::Service;
-use crate::family::Attach;
 use crate::family::record::{self, RESET};
+use crate::family::{Attach, First};
 use crate::reason::Reason;
 use crate::stream::close::{mark_dead, peer_had_read_all};
 use crate::stream::gate::State;
 use crate::stream::state::Stream;
+use crate::wait::wake::wake;
 use crate::wait::{notice, pair};
 
-use super::steps::{Failure, Step, catch_up, on_descriptor};
+use super::steps::{Failure, Step, catch_up, fail_for_now, on_descriptor};
 
 /// What TCP has to say after the companion's death is said within this time (nanoseconds).
 const LAST_WORD: u64 = 1_000_000_000;
@@ -21,15 +25,22 @@ impl Service {
     /// The companion's connection is gone, or the peer's process is.
     pub(super) fn companion_lost(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
-        if stream.record.attach() != Attach::Attached {
-            return Err(Failure { reason: Reason::CompanionLost, again: true });
+        if companion.pump.as_ref().is_some_and(Pump::has_failed_over) {
+            return Ok(());
         }
-        if companion.pump.is_some() {
+        let goes_on = companion.stage == Stage::Up && !companion.peer_said_bye;
+        if goes_on && self.fails_over(stream.index) {
+            self.break_off(stream, Reason::CompanionLost);
+            return Ok(());
+        }
+        if stream.record.attach() != Attach::Attached {
+            return Err(fail_for_now(Reason::CompanionLost));
+        }
+        if self.companions.get(&stream.index).is_some_and(|companion| companion.pump.is_some()) {
             self.last_words(stream)?;
         }
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
-        let commons = [&stream.record.send.common, &stream.record.recv.common];
-        if companion.peer_said_bye && commons.iter().all(|common| common.gate().state() == State::Tcp) {
+        if companion.peer_said_bye && stream.record.is_on_tcp() {
             self.after_bye(stream);
             return Ok(());
         }
@@ -43,9 +54,18 @@ impl Service {
             // An orderly end: everything that matters is in the rings.
             return Ok(());
         }
+        let first = record.first() == First::Connected;
+        if first && companion.pump.is_some() {
+            // There is no TCP connection whose end would tell the peer.
+            companion.port.hang_up();
+        } else if first && let Some(ring) = send {
+            // Processes that inherited the connection from the one that is gone learn it here.
+            ring.set_reset();
+            wake(ring.take_data_wait(), ring.data_wait_word(), channel, stream.index);
+        }
         // What the pump had not brought here yet died with the peer.
         let cut = companion.pump.is_some() && !ended && record.recv.common.gate().state() == State::San;
-        if cut || (companion.pump.is_none() && !peer_had_read_all(stream, channel)) {
+        if cut || (first && !ended) || (companion.pump.is_none() && !peer_had_read_all(stream, channel)) {
             record.recv.common.flag(RESET);
         }
         record.set_reason(Some(Reason::CompanionLost));
@@ -69,7 +89,15 @@ impl Service {
     /// somebody used the socket around the switch.
     pub(super) fn tcp_ended(&mut self, index: u32) {
         let stream = self.current(index);
+        if let Some(stream) = &stream
+            && self.peer_gave_up(stream)
+        {
+            return self.break_off(stream, Reason::CompanionLost);
+        }
         let Some(companion) = self.companions.get(&index) else { return };
+        if companion.stage == Stage::Mending {
+            return self.look(index);
+        }
         if stream.is_some_and(|stream| stream.record.send.common.gate().state() == State::Rewind) {
             return self.look(index);
         }
@@ -78,20 +106,45 @@ impl Service {
         }
     }
 
+    /// Whether the peer has gone on by TCP: there are bytes where its stream had left it. Not where it may be taking the promotion
+    /// back, whose word has yet to come.
+    fn peer_gave_up(&self, stream: &Stream) -> bool {
+        let standing = self
+            .companions
+            .get(&stream.index)
+            .filter(|companion| matches!(companion.stage, Stage::Up | Stage::Lost))
+            .and_then(|companion| companion.session.as_ref())
+            .map_or(Standing::Plain, Session::standing);
+        let unread = || on_descriptor(self.family, stream, |own| wsd_os::tcp::unread(own.borrow()));
+        matches!(standing, Standing::Promoted { .. }) && matches!(unread(), Some(Ok(1..)))
+    }
+
     pub(super) fn alarm(&mut self, index: u32) {
         let Some(stream) = self.current(index) else { return };
         let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else {
             return self.look(index);
         };
-        if self.pump_alarm(&stream) {
+        if self.suspension_alarm(&stream) || self.pump_alarm(&stream) {
             return;
         }
         match stage {
             Stage::Meeting => {
-                self.failed(&stream, &Failure { reason: Reason::PeerWithoutCompanion, again: true });
+                // The thread was busy perhaps, and they have met.
+                self.look(index);
+                if self.companions.get(&index).is_none_or(|companion| companion.stage != Stage::Meeting) {
+                    return;
+                }
+                if !self.waits_longer(&stream) {
+                    self.failed(&stream, &fail_for_now(Reason::PeerWithoutCompanion));
+                }
             }
+            Stage::Talking if self.compare_again(&stream) => {}
+            Stage::Talking | Stage::Rings if self.waits_longer(&stream) => {}
             Stage::Talking | Stage::Rings => {
-                self.failed(&stream, &Failure { reason: Reason::NegotiationFailed, again: true });
+                // SW-106: with SAN first the program is told so.
+                let reason = self.unproven(&stream);
+                let late = Failure { refused: Some(Errno::TIMEDOUT), ..fail_for_now(reason) };
+                self.failed(&stream, &late);
             }
             Stage::Up => {
                 // The kernel saw the end of the connection a second ago, and the peer's ring still has none.
@@ -102,6 +155,7 @@ impl Service {
                     stream.record.set_reason(Some(Reason::CompanionLost));
                 }
             }
+            Stage::Mending => self.look(index),
             Stage::Lost => {
                 // TCP had its time to say something.
                 if stream.record.recv.common.gate().state() == State::Dead {
@@ -118,6 +172,17 @@ impl Service {
         }
     }
 
+    /// Whether a companion that is late is waited for yet. Not where the program waits for it (SW-106).
+    fn waits_longer(&mut self, stream: &Stream) -> bool {
+        let begun = self.companions.get(&stream.index).map(|companion| companion.begun);
+        let Some(begun) = begun.filter(|_| stream.record.first() == First::No) else { return false };
+        let until = self.patience.longer(begun, clock::now_ns());
+        if let Some(until) = until {
+            self.alarms.insert(stream.index, until);
+        }
+        until.is_some()
+    }
+
     /// The program has closed.
     pub(super) fn close(&mut self, stream: &Stream) {
         if self.drains(stream) {
@@ -132,11 +197,14 @@ impl Service {
             let _ = session.bye();
             let _ = self.transmit(stream);
         }
-        if self.last_words_wait(stream) {
+        if self.last_words_wait(stream) || self.farewell_waits(stream) {
             return;
         }
-        self.forget(stream.index);
-        record::companion_done(self.family, stream.index, Attach::Never);
+        // A fail-over that has just come to its end has done the rest.
+        if self.companions.contains_key(&stream.index) {
+            self.forget(stream.index);
+            record::companion_done(self.family, stream.index, Attach::Never);
+        }
     }
 
     /// Takes a companion apart.
@@ -148,6 +216,7 @@ impl Service {
             && let Ok(channel) = stream.channel()
         {
             channel.clear();
+            channel.close_kernel();
         }
         if let Some((pair, bit)) = companion.pair {
             pair::drop_bit(pair, bit);

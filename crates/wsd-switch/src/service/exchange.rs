@@ -4,6 +4,7 @@ use wsd_os::atomic::Ordering;
 use wsd_session::Event;
 
 use super::thread::Service;
+use crate::family::First;
 use crate::family::record::SWITCH_WANTED;
 use crate::reason::Reason;
 use crate::stream::close::give_up;
@@ -47,7 +48,13 @@ impl Service {
         let (record, index) = (stream.record, stream.index);
         match event {
             Event::Negotiated => self.negotiated(stream)?,
-            Event::PeerProven => {}
+            // What the peer says next may belong to a direction that begins with this.
+            Event::PeerProven => {
+                self.keep_proof(stream)?;
+                return self.stand_if_first(stream);
+            }
+            Event::StreamMarks => return self.marks_arrived(stream),
+            Event::StreamProof { right } => return self.stream_compared(stream, right),
             Event::RingOffered { length, notify_slot, descriptor } => {
                 let ring = companion.port.map(descriptor, length).ok_or(fail(Reason::NoMemory))?;
                 let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
@@ -56,16 +63,27 @@ impl Service {
                 companion.ring_mapped = true;
                 let session = companion.session.as_mut().ok_or(fail(Reason::NegotiationFailed))?;
                 session.ring_ready().map_err(|_| fail(Reason::NegotiationFailed))?;
+                return self.stand_if_first(stream);
             }
-            Event::RingReady => companion.ring_taken = true,
+            Event::RingReady => {
+                companion.ring_taken = true;
+                return self.stand_if_first(stream);
+            }
             Event::Proposed => {
                 // `switch` follows in the same round.
                 record.recv.common.flag(SWITCH_WANTED);
             }
+            // `switch` follows in the same round.
+            Event::Consented if companion.fails_over() => {}
             Event::Consented => {
                 record.send.common.flag(SWITCH_WANTED);
             }
             Event::Refused { .. } => {}
+            // `lockstep` follows in the same round.
+            Event::Promoted { .. } if companion.fails_over() => {}
+            // The peer's first bytes may follow at once.
+            Event::Settled => return self.settled(stream),
+            Event::SteppedBack => self.stepped_back(stream),
             Event::DemoteRequested { direction } => self.demotion_wanted(stream, direction)?,
             // `rewind` follows in the same round.
             Event::Frozen { .. } if companion.pump.is_none() => {}
@@ -73,14 +91,28 @@ impl Service {
             Event::Bye => {
                 companion.peer_said_bye = true;
                 self.pump_bye(stream);
+                if self.fails_over(index) {
+                    self.release_if_open(stream);
+                }
                 trace::note(format_args!("connection {index}: the peer's companion is done"));
+                if self.sharers.contains_key(&index) {
+                    // Whoever waits for control gets it in another way from now on.
+                    super::kick::kick_own(index);
+                }
             }
             Event::Reset => {
                 give_up(stream, Reason::CompanionLost);
             }
+            // `suspend` follows in the same round.
+            Event::Suspending | Event::Suspended | Event::Resumed => {}
             event => self.pump_event(stream, event)?,
         }
         Ok(())
+    }
+
+    /// A peer that connects, writes and is gone at once must not be lost for having been so quick.
+    fn stand_if_first(&mut self, stream: &Stream) -> Step {
+        if stream.record.first() == First::No { Ok(()) } else { self.stand(stream) }
     }
 
     /// Hands what the session has to say to the provider.

@@ -1,9 +1,11 @@
-//! Telling the service thread that a connection needs it: a bit per record in the process's slot, and one event.
+//! Telling the service thread that a connection needs it: a bit per record in the process's slot, and one event. No handler
+//! interrupts the telling: one that jumped out of it would leave a kick that nobody hears of, or the event marked and not signalled.
 
 use wsd_os::atomic::{AtomicU32, Ordering};
 use wsd_os::doorbell;
 use wsd_os::fd::BorrowedFd;
 use wsd_os::memory::FdSlot;
+use wsd_os::signal::Critical;
 
 use super::thread;
 use crate::family::layout::Process;
@@ -34,14 +36,44 @@ pub(crate) fn kick(index: u32) {
     }
 }
 
-/// As [`kick`], and there shall be a service thread in this process, which becomes the controller.
-pub(crate) fn kick_or_start(index: u32) {
+/// The service thread of this process, which is started if need be, shall look at the record, whoever controls it.
+pub(crate) fn kick_own(index: u32) {
     let Some(family) = family::get() else { return };
-    family.record(index).controller.store(family::my_slot() as u32 + 1, Ordering::Release);
+    let _critical = Critical::enter();
     mark(family.me(), index);
+    start_if_none(family);
+    signal(family.me());
+}
+
+/// In the child of a fork: its service thread, once there is one, shall look at the record.
+pub(crate) fn mark_own(index: u32) {
+    if let Some(family) = family::get() {
+        mark(family.me(), index);
+    }
+}
+
+/// Starts the service thread if something waits for it already.
+pub(crate) fn serve_marked() {
+    let Some(family) = family::get() else { return };
+    if family.me().kick_summary.iter().any(|summary| summary.load(Ordering::Acquire) != 0) {
+        start_if_none(family);
+        signal(family.me());
+    }
+}
+
+fn start_if_none(family: &'static Family) {
     if family.me().served.load(Ordering::Acquire) == 0 && STARTING.swap(1, Ordering::AcqRel) == 0 {
         thread::start(family);
     }
+}
+
+/// As [`kick`], and there shall be a service thread in this process, which becomes the controller.
+pub(crate) fn kick_or_start(index: u32) {
+    let Some(family) = family::get() else { return };
+    let _critical = Critical::enter();
+    family.record(index).controller.store(family::my_slot() as u32 + 1, Ordering::Release);
+    mark(family.me(), index);
+    start_if_none(family);
     signal(family.me());
 }
 
@@ -54,6 +86,7 @@ pub(crate) fn kick_controller(family: &Family, index: u32) {
 pub(crate) fn kick_slot(family: &Family, controller: u32, index: u32) {
     let slot = controller as usize;
     let Some(process) = slot.checked_sub(1).and_then(|slot| family.processes.get(slot)) else { return };
+    let _critical = Critical::enter();
     mark(process, index);
     if slot == family::my_slot() + 1 {
         signal(process);

@@ -9,14 +9,18 @@ use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wsd_os::link::{Link, Listener, PeerCredentials};
 use wsd_os::memory::{AddressArena, RegionOptions, SharedRegion};
 
+use super::patience::MADE_WITHIN;
 use crate::wait::pair::{self, PAGE_BYTES, Page};
 
 /// Address ranges of pair pages, never given back.
 static ARENA: AddressArena = AddressArena::new();
-/// A link must say Hello within this time.
+/// A stranger, who has connected, must say Hello within this time (nanoseconds). A process that we have connected to has
+/// longer, as its thread may be busy with other connections: as long as a companion that waits for it.
 const HELLO_WITHIN: u64 = 1_000_000_000;
-/// Links without Hello.
+/// Links of strangers.
 const HALF_OPEN: usize = 64;
+/// What is taken from one descriptor before others have their turn: a peer that never stops talking keeps nobody waiting.
+const TURN: usize = 8;
 const VERSION: u32 = 1;
 
 const HELLO: u32 = 1;
@@ -49,6 +53,8 @@ struct Open {
     deadline: u64,
     /// Our Hello was sent.
     greeted: bool,
+    /// Somebody waits until it takes messages again.
+    full: bool,
 }
 
 /// Another process of this host.
@@ -103,6 +109,20 @@ impl Links {
         self.open.values().find(|open| open.token == Some(*token) && open.greeted)
     }
 
+    /// The link to `token` takes no more, and somebody waits for room; its id.
+    pub(super) fn set_full(&mut self, token: &Token) -> Option<u64> {
+        let greeted = |open: &Open| open.token == Some(*token) && open.greeted;
+        let (id, open) = self.open.iter_mut().find(|(_, open)| greeted(open))?;
+        open.full = true;
+        Some(*id)
+    }
+
+    /// The peer of a link if somebody waits for room on it; nobody does afterwards.
+    pub(super) fn take_full(&mut self, id: u64) -> Option<Token> {
+        let open = self.open.get_mut(&id)?;
+        std::mem::take(&mut open.full).then_some(open.token).flatten()
+    }
+
     /// Sees to it that there is a link to the process `token`, whose switch listens on `name`. The id of a new link.
     pub(super) fn connect(&mut self, token: Token, name: &Token) -> Result<Option<u64>, Errno> {
         if self.open.values().any(|open| open.token == Some(token)) {
@@ -114,10 +134,11 @@ impl Links {
         Ok(Some(id))
     }
 
-    /// Accepts what waits at the listener; ids of new links.
+    /// Accepts what waits at the listener, for one turn; ids of new links.
     pub(super) fn accept(&mut self) -> Vec<u64> {
         let mut ids = Vec::new();
-        while let Ok(link) = self.listener.accept() {
+        for _ in 0..TURN {
+            let Ok(link) = self.listener.accept() else { break };
             let half_open = self.open.values().filter(|open| open.token.is_none()).count();
             if half_open < HALF_OPEN
                 && let Ok(id) = self.enter(link, None)
@@ -132,8 +153,9 @@ impl Links {
         let credentials = link.peer_credentials()?;
         let id = self.next;
         self.next += 1;
-        let deadline = clock::now_ns() + HELLO_WITHIN;
-        self.open.insert(id, Open { link, credentials, token, deadline, greeted: false });
+        let limit = if token.is_some() { MADE_WITHIN } else { HELLO_WITHIN };
+        let deadline = clock::now_ns() + limit;
+        self.open.insert(id, Open { link, credentials, token, deadline, greeted: false, full: false });
         if let Some(token) = token {
             self.peer(token)?.links += 1;
         }
@@ -162,9 +184,9 @@ impl Links {
         self.open.get(&id).ok_or(Errno::BADF)?.link.send(&hello, &[page])
     }
 
-    /// Reads what waits on a link. The link is gone afterwards if it failed or broke the protocol.
+    /// Reads what waits on a link, for one turn. The link is gone afterwards if it failed or broke the protocol.
     pub(super) fn read(&mut self, id: u64, arrivals: &mut Vec<Arrival>) {
-        loop {
+        for _ in 0..TURN {
             let Some(open) = self.open.get(&id) else { return };
             let mut bytes = [0u8; 64];
             let packet = match open.link.recv(&mut bytes, 1) {
@@ -263,11 +285,18 @@ impl Links {
             .filter(|(_, open)| !open.greeted && open.deadline <= now)
             .map(|(id, _)| *id)
             .collect();
-        late.into_iter().for_each(|id| self.drop_link(id, arrivals));
+        for id in late {
+            // The thread was busy perhaps, and it has come.
+            self.read(id, arrivals);
+            if self.open.get(&id).is_some_and(|open| !open.greeted) {
+                self.drop_link(id, arrivals);
+            }
+        }
         self.open.values().filter(|open| !open.greeted).map(|open| open.deadline).min()
     }
 
-    /// Hands a descriptor over for the connection that the peer knows by `key`.
+    /// Hands a descriptor over for the connection that the peer knows by `key`. This and the next two never wait: `AGAIN` while
+    /// the peer does not read.
     pub(super) fn hand(&self, token: &Token, key: u64, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         self.send(token, HAND, key, &[fd])
     }
@@ -309,3 +338,6 @@ pub(super) fn token_of(words: [u64; 2]) -> Token {
     token[8..].copy_from_slice(&words[1].to_be_bytes());
     token
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -1,16 +1,26 @@
 //! The service thread and what it does: companions from attach to close.
 
+mod access;
 mod attach;
 mod companion;
+mod compare;
 mod demote;
 mod ending;
 mod exchange;
+mod first;
 pub(crate) mod kick;
+mod lasting;
 mod links;
+mod patience;
 mod port;
+mod port_failure;
 mod proof;
 mod prove;
 pub(crate) mod pump;
 mod rings;
 mod steps;
+mod swap;
 pub(crate) mod thread;
+pub(crate) mod working;
+
+pub(crate) use swap::{map_shared, page_alone};

@@ -1,24 +1,29 @@
 //! A companion's SAN socket: how it meets its peer, and messages in registered buffers.
 
 use std::collections::VecDeque;
-use std::ptr::NonNull;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
-use wsd_os::atomic::AtomicU64;
-use wsd_os::memory::SharedRegion;
 use wsd_os::ring::Ring;
 use wsd_session::message::{DEFAULT_BUFFER_LENGTH, DEFAULT_RECEIVES};
 use wsd_spi::client::{
-    Buffer, ForeverMemory, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket,
-    SocketArguments, StableMemory,
+    Buffer, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments,
+    StableMemory,
 };
-use wsd_spi::ffi::{AF_INET, AF_INET6, SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE};
+use wsd_spi::ffi::{
+    AF_INET, AF_INET6, SO_DEBUG, SO_MAX_MSG_SIZE, SO_MAX_RDMA_SIZE, SO_RDMA_THRESHOLD_SIZE, SOL_SOCKET,
+};
 use wsd_spi::{Condition, EventMask, ExtensionFunction, MemoryAccess, SockAddr, WsaError};
 
+mod ending;
+mod handover;
+
+use super::access::{ACCESS_SLOT, Access};
+use super::lasting::ring_in;
+use super::port_failure::{PortFailure, broken};
 use super::proof::{Names, canonical};
-use crate::reason::Reason;
-use crate::registry::Providers;
+use crate::registry::{self, Providers};
 use crate::upcalls::{Done, UpCalls, event_of, key_of};
 
 const BUFFER: usize = DEFAULT_BUFFER_LENGTH as usize;
@@ -37,36 +42,6 @@ pub(super) enum PortState {
     Connected,
     /// Over.
     Failed(PortFailure),
-}
-
-/// An SPI call that failed, or a connection that broke.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PortFailure {
-    error: WsaError,
-    meeting: bool,
-}
-
-impl PortFailure {
-    /// What the connection's owner is told.
-    pub(super) fn reason(&self) -> Reason {
-        match self.error {
-            WsaError::WSAEADDRINUSE => Reason::AddressTaken,
-            WsaError::WSAENOBUFS => Reason::NoMemory,
-            _ if self.may_pass() => Reason::PeerWithoutCompanion,
-            _ => Reason::ProviderFailed,
-        }
-    }
-
-    /// Whether the peer's companion may simply not be there yet.
-    pub(super) fn may_pass(&self) -> bool {
-        let absent = [
-            WsaError::WSAETIMEDOUT,
-            WsaError::WSAECONNREFUSED,
-            WsaError::WSAECONNRESET,
-            WsaError::WSAEHOSTUNREACH,
-        ];
-        self.meeting && absent.contains(&self.error)
-    }
 }
 
 /// What the provider can do for this socket.
@@ -97,6 +72,10 @@ pub(super) struct Port {
     messages: Option<Messages>,
     listener: Option<Socket>,
     socket: Option<Socket>,
+    /// After the socket: its close ends what runs.
+    pub(super) access: Access,
+    /// The provider has said that it is connected.
+    met: bool,
     failed: Option<WsaError>,
     /// A send failed, or a receive could not be posted: the connection is about to break, or has. What had arrived before may still
     /// be told of, by receives that are posted (SP-093, SP-187).
@@ -113,8 +92,8 @@ struct Messages {
     receive: MemorySlice,
     send: MemorySlice,
     taken: u16,
-    receive_registration: Registration,
-    send_registration: Registration,
+    receive_registration: Option<Registration>,
+    send_registration: Option<Registration>,
 }
 
 impl Port {
@@ -124,11 +103,12 @@ impl Port {
         provider: usize,
         index: u32,
         names: Names,
+        debug: bool,
     ) -> Result<Self, PortFailure> {
-        let mut port = Self::new(providers, provider, index, names)?;
-        let socket = port.socket.take().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
+        let socket = companion_socket(providers, provider, names.local, debug).map_err(broken)?;
         socket.listen(1).map_err(broken)?;
         socket.event_select(Some(event_of(index)), EventMask::ACCEPT).map_err(broken)?;
+        let mut port = Self::new(providers, provider, index, names)?;
         port.listener = Some(socket);
         Ok(port)
     }
@@ -139,21 +119,36 @@ impl Port {
         provider: usize,
         index: u32,
         names: Names,
+        debug: bool,
     ) -> Result<Self, PortFailure> {
-        let port = Self::new(providers, provider, index, names)?;
-        let socket = port.socket.as_ref().ok_or(WsaError::WSAENOTSOCK).map_err(broken)?;
+        let socket = companion_socket(providers, provider, names.local, debug).map_err(broken)?;
         socket.event_select(Some(event_of(index)), EventMask::CONNECT).map_err(broken)?;
+        let mut port = Self::new(providers, provider, index, names)?;
         match socket.connect(&SockAddr::from(names.peer)) {
-            Ok(()) | Err(WsaError::WSAEWOULDBLOCK) => Ok(port),
+            Ok(()) | Err(WsaError::WSAEWOULDBLOCK) => {
+                port.socket = Some(socket);
+                Ok(port)
+            }
             Err(error) => Err(PortFailure { error, meeting: true }),
         }
     }
 
+    /// Of a connection that the provider has accepted.
+    pub(super) fn accepted(
+        providers: &Providers,
+        provider: usize,
+        index: u32,
+        names: Names,
+        socket: Socket,
+    ) -> Result<Self, PortFailure> {
+        let mut port = Self::new(providers, provider, index, names)?;
+        port.socket = Some(socket);
+        port.met = true;
+        Ok(port)
+    }
+
     fn new(providers: &Providers, provider: usize, index: u32, names: Names) -> Result<Self, PortFailure> {
         let started = providers.get(provider).ok_or(WsaError::WSAEINVALIDPROVIDER).map_err(broken)?;
-        let family = if names.local.is_ipv4() { AF_INET } else { AF_INET6 };
-        let socket = started.san.socket(&SocketArguments::tcp(family)).map_err(broken)?;
-        socket.bind(&SockAddr::from(names.local)).map_err(broken)?;
         let has = |function| started.san.has(function);
         Ok(Self {
             index,
@@ -168,12 +163,14 @@ impl Port {
             rdma_done: VecDeque::new(),
             messages: None,
             listener: None,
-            socket: Some(socket),
+            socket: None,
+            access: Access::default(),
+            met: false,
             failed: None,
             broken: None,
             patient: false,
             posted: 0,
-            maps: has(ExtensionFunction::Allocate) && has(ExtensionFunction::Map),
+            maps: registry::maps() && has(ExtensionFunction::Allocate) && has(ExtensionFunction::Map),
             rdma_read: has(ExtensionFunction::RdmaRead),
         })
     }
@@ -183,7 +180,7 @@ impl Port {
         if let Some(error) = self.error() {
             return PortState::Failed(PortFailure { error, meeting: false });
         }
-        if self.messages.is_some() {
+        if self.met {
             return PortState::Connected;
         }
         let event = event_of(self.index);
@@ -199,6 +196,7 @@ impl Port {
                 Ok((socket, _)) => {
                     self.socket = Some(socket);
                     self.listener = None;
+                    self.met = true;
                     PortState::Connected
                 }
                 Err(_) => PortState::Waiting,
@@ -208,7 +206,10 @@ impl Port {
             return PortState::Failed(PortFailure { error: WsaError::WSAENOTSOCK, meeting: true });
         };
         match socket.enum_network_events(Some(event)).map(|events| events.connect) {
-            Ok(Some(Ok(()))) => PortState::Connected,
+            Ok(Some(Ok(()))) => {
+                self.met = true;
+                PortState::Connected
+            }
             Ok(Some(Err(error))) | Err(error) => PortState::Failed(PortFailure { error, meeting: true }),
             Ok(None) => PortState::Waiting,
         }
@@ -248,7 +249,13 @@ impl Port {
         let (receive, send) = (region(RECEIVES).map_err(broken)?, region(SENDS).map_err(broken)?);
         let receive_registration = socket.register_memory(&receive, MemoryAccess::Write).map_err(broken)?;
         let send_registration = socket.register_memory(&send, MemoryAccess::Read).map_err(broken)?;
-        let messages = Messages { receive, send, taken: 0, receive_registration, send_registration };
+        let messages = Messages {
+            receive,
+            send,
+            taken: 0,
+            receive_registration: Some(receive_registration),
+            send_registration: Some(send_registration),
+        };
         for slot in 0..RECEIVES {
             post(socket, &messages, self.number, slot as u8).map_err(broken)?;
         }
@@ -280,6 +287,7 @@ impl Port {
         loop {
             let (slot, result) = self.upcalls.take(self.number)?;
             match slot {
+                ACCESS_SLOT.. => self.access.completed(slot, result),
                 RDMA_SLOT.. => self.rdma_done.push_back((slot, result)),
                 SEND_SLOT.. => {
                     self.sent |= 1 << (slot - SEND_SLOT);
@@ -414,28 +422,6 @@ impl Port {
     pub(super) fn rdma_done(&mut self) -> Option<Done> {
         self.rdma_done.pop_front()
     }
-
-    /// Breaks the connection, so that the peer learns of the end.
-    pub(super) fn hang_up(&mut self) {
-        if let Some(socket) = &self.socket {
-            let _ = socket.close();
-        }
-        self.failed = self.failed.or(Some(WsaError::WSAENOTCONN));
-    }
-
-    /// Closes the companion: first the memory that no transfer uses (SW-161), then the socket, which ends the receives, and
-    /// their memory last.
-    pub(super) fn close(mut self) {
-        self.own_ring = None;
-        self.peer_ring = None;
-        if let Some(Messages { receive_registration, send_registration, .. }) = self.messages.take() {
-            drop(send_registration);
-            if let Some(socket) = &self.socket {
-                let _ = socket.close();
-            }
-            drop(receive_registration);
-        }
-    }
 }
 
 impl Drop for Port {
@@ -444,39 +430,34 @@ impl Drop for Port {
     }
 }
 
+/// A companion's socket with its name and options: the first steps of SW-043. `debug`: SO_DEBUG, the one option that a provider
+/// may get (SW-046).
+pub(super) fn companion_socket(
+    providers: &Providers,
+    provider: usize,
+    local: SocketAddr,
+    debug: bool,
+) -> Result<Socket, WsaError> {
+    let started = providers.get(provider).ok_or(WsaError::WSAEINVALIDPROVIDER)?;
+    let family = family_of(local);
+    let socket = started.san.socket(&SocketArguments::tcp(family))?;
+    socket.bind(&SockAddr::from(local))?;
+    if debug {
+        match socket.set_option(SOL_SOCKET, SO_DEBUG, &1u32.to_ne_bytes()) {
+            // "If supported" (section 16).
+            Ok(()) | Err(WsaError::WSAENOPROTOOPT | WsaError::WSAEINVAL) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(socket)
+}
+
+pub(super) fn family_of(name: SocketAddr) -> i32 {
+    if name.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
 fn post(socket: &Socket, messages: &Messages, port: u64, slot: u8) -> Result<(), WsaError> {
     let start = u32::from(slot) * BUFFER as u32;
     let slice = messages.receive.slice(start..start + BUFFER as u32).ok_or(WsaError::WSAEFAULT)?;
     socket.recv_notified(&[slice], key_of(port, slot))
-}
-
-fn broken(error: WsaError) -> PortFailure {
-    PortFailure { error, meeting: false }
-}
-
-/// The ring in memory that a provider shares with the peer.
-fn ring_in(memory: &SharedMemory) -> Option<Ring> {
-    ring_of(Lasting::Shared(memory)).map(|(ring, _)| ring)
-}
-
-/// Memory that stays mapped for ever.
-pub(super) enum Lasting<'a> {
-    /// By the contract of WsdAllocate and WsdMap: until the last WSPCleanup, which this process never calls.
-    Shared(&'a SharedMemory),
-    /// If it lies in an arena.
-    Own(&'a SharedRegion),
-}
-
-/// The ring in memory, and the same memory as providers take it.
-#[allow(unsafe_code)]
-pub(super) fn ring_of(memory: Lasting<'_>) -> Option<(Ring, ForeverMemory)> {
-    let (start, length) = match memory {
-        Lasting::Shared(memory) => (memory.as_ptr(), memory.len()),
-        Lasting::Own(region) => {
-            region.at_forever::<AtomicU64>(0)?;
-            (NonNull::new(region.as_ptr())?, region.len())
-        }
-    };
-    // SAFETY: the range stays mapped, readable and writable, for ever (see `Lasting`); only atomics and raw copies touch it.
-    unsafe { Some((Ring::from_raw(start.as_ptr(), length)?, ForeverMemory::new(start, length))) }
 }

@@ -1,23 +1,28 @@
 //! The proof of the same connection over the switch link (session protocol, section 3), step by step.
 
+use rustix::io::Errno;
 use wsd_os::fd::{AsFd, OwnedFd};
 
 use super::companion::{Companion, Stage};
 use super::links::Token;
 use super::proof::{self};
-use super::thread::Service;
+use super::thread::{IN, OUT, Service};
+use crate::family::First;
 use crate::reason::Reason;
 use crate::stream::state::Stream;
 use crate::wait::pair;
 
-use super::steps::{Step, fail, on_descriptor};
+use super::steps::{Step, fail, fail_for_now, on_descriptor};
 
 impl Service {
     /// Hands over and verifies descriptors as far as the rules allow now.
     pub(super) fn prove(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
-        if companion.stage != Stage::Talking {
+        if companion.stage != Stage::Talking || companion.comparison.is_some() {
             return Ok(());
+        }
+        if stream.record.first() != First::No {
+            return self.ready_first(stream);
         }
         let Some(peer) = companion.peer.as_ref() else { return Ok(()) };
         let (token, key) = (peer.process_token, peer.connection_key);
@@ -39,16 +44,28 @@ impl Service {
             if proof.verified || proof::may_go_first(partner, companion.names) {
                 let links = &self.links;
                 let handed = on_descriptor(self.family, stream, |own| links.hand(&token, key, own.borrow()));
-                if handed != Some(Ok(())) {
-                    return Err(fail(Reason::NoProof));
+                match handed {
+                    Some(Ok(())) => proof.handed = true,
+                    Some(Err(Errno::AGAIN)) => {
+                        self.await_room(&token);
+                        return Ok(());
+                    }
+                    // Too many descriptors of this user are on their way.
+                    Some(Err(Errno::TOOMANYREFS)) => return Err(fail_for_now(Reason::NoProof)),
+                    _ => return Err(fail(Reason::NoProof)),
                 }
-                proof.handed = true;
             } else if proof.peer_waits {
                 let _ = self.links.no_proof(&token, key);
                 return Err(fail(Reason::NoProof));
             } else if !proof.waiting {
-                proof.waiting = true;
-                self.links.go_first(&token, key).map_err(|_| fail(Reason::NoProof))?;
+                match self.links.go_first(&token, key) {
+                    Ok(()) => proof.waiting = true,
+                    Err(Errno::AGAIN) => {
+                        self.await_room(&token);
+                        return Ok(());
+                    }
+                    Err(_) => return Err(fail(Reason::NoProof)),
+                }
             }
         }
         if proof.verified && proof.handed {
@@ -59,6 +76,21 @@ impl Service {
             companion.stage = Stage::Rings;
         }
         Ok(())
+    }
+
+    /// The link to this peer takes no more for now: its connections are looked at when it does. A peer that never reads is given
+    /// up when their time to negotiate ends.
+    fn await_room(&mut self, token: &Token) {
+        if let Some(id) = self.links.set_full(token) {
+            self.watch_link_again(id, IN | OUT);
+        }
+    }
+
+    /// A link takes messages again.
+    pub(super) fn has_room(&mut self, id: u64) {
+        let Some(token) = self.links.take_full(id) else { return };
+        self.watch_link_again(id, IN);
+        self.each_of_peer(token, |service, index| service.look(index));
     }
 
     /// A descriptor for the connection that we know by `key`.
@@ -77,10 +109,12 @@ impl Service {
                 }
                 proof::close_foreign(fd);
             }
-            _ => {
+            (Some(_), Some(_)) => {
                 proof::close_foreign(fd);
                 let _ = self.links.no_proof(&token, key);
             }
+            // Its companion has ended meanwhile, which the peer's learns by itself.
+            _ => proof::close_foreign(fd),
         }
     }
 

@@ -1,14 +1,16 @@
 //! Exchanging rings, then changing the path of each direction when the other end agrees (session protocol, section 4).
 
 use wsd_os::atomic::Ordering;
+use wsd_os::clock;
 use wsd_os::ring::Ring;
 use wsd_session::{ReceiveState, SendState};
 
-use super::companion::Stage;
+use super::companion::{Companion, Stage};
 use super::thread::Service;
 use crate::family::record::SWITCH_WANTED;
 use crate::family::{Attach, Life, table};
 use crate::reason::Reason;
+use crate::stream::channel::Channel;
 use crate::stream::gate::State;
 use crate::stream::promote::{self, Switched};
 use crate::stream::state::Stream;
@@ -30,15 +32,7 @@ impl Service {
                 return self.switch(stream);
             }
             if channel.send.load().is_none() {
-                let (ring, descriptor) = companion.port.own_ring().ok_or(fail(Reason::NoMemory))?;
-                ring.reset();
-                let (pair, bit) = companion.pair.ok_or(fail(Reason::NoMemory))?;
-                channel.own_bit.store(bit, Ordering::Relaxed);
-                channel.pair.store(pair + 1, Ordering::Release);
-                channel.send.store(ring);
-                session
-                    .offer_ring(Ring::BYTES as u32, bit, descriptor)
-                    .map_err(|_| fail(Reason::NegotiationFailed))?;
+                offer_own_ring(companion, channel, |_| {})?;
             }
             if companion.ring_taken && companion.ring_mapped {
                 self.attached(stream)?;
@@ -65,6 +59,7 @@ impl Service {
         }
         stream.record.set_reason(Some(Reason::AwaitingConsent));
         self.alarms.remove(&stream.index);
+        self.patience.stepped(clock::now_ns());
         if let Some(companion) = self.companions.get_mut(&stream.index) {
             companion.stage = Stage::Up;
             if let Some(session) = companion.session.as_mut() {
@@ -96,6 +91,9 @@ impl Service {
                 }
             }
         }
+        if session.agreement().is_some_and(|agreed| agreed.fails_over()) {
+            return self.lockstep(stream);
+        }
         promote::enter_if_begun(stream).map_err(|_| fail(Reason::CompanionLost))?;
         if session.send_state() == SendState::Consented {
             let switched = if record.send.common.gate().state() == State::Tcp {
@@ -116,4 +114,21 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Takes the provider's memory as this end's ring and offers it to the peer; `prepare` writes what the peer shall find in it.
+pub(super) fn offer_own_ring(
+    companion: &mut Companion,
+    channel: &Channel,
+    prepare: impl FnOnce(Ring),
+) -> Step {
+    let session = companion.session.as_mut().ok_or(fail(Reason::NegotiationFailed))?;
+    let (ring, descriptor) = companion.port.own_ring().ok_or(fail(Reason::NoMemory))?;
+    ring.reset();
+    let (pair, bit) = companion.pair.ok_or(fail(Reason::NoMemory))?;
+    channel.own_bit.store(bit, Ordering::Relaxed);
+    channel.pair.store(pair + 1, Ordering::Release);
+    channel.send.store(ring);
+    prepare(ring);
+    session.offer_ring(Ring::BYTES as u32, bit, descriptor).map_err(|_| fail(Reason::NegotiationFailed))
 }

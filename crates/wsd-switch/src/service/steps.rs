@@ -1,18 +1,23 @@
 //! Driving a companion: what is to be done next with a connection, and what the steps have in common.
 
+use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
+use wsd_os::fd::AsRawFd;
 use wsd_session::{ReceiveState, SendState, Session};
 
 use super::companion::Stage;
 use super::port::PortState;
+use super::port_failure::PortFailure;
+use super::pump::put_off;
 use super::thread::Service;
 use crate::family::record::{self, RESET};
-use crate::family::{Attach, Life, table};
+use crate::family::{Attach, First, Life, table};
 use crate::reason::Reason;
 use crate::stream::close::give_up;
 use crate::stream::gate::State;
 use crate::stream::state::Stream;
 use crate::trace;
+use crate::wait::notice;
 
 /// Attempts to find the other end's companion.
 const TRIES: u32 = 6;
@@ -25,10 +30,23 @@ pub(super) struct Failure {
     pub(super) reason: Reason,
     /// Another attempt makes sense later.
     pub(super) again: bool,
+    /// SAN first: TCP must not be tried (SW-063), and the program is told this.
+    pub(super) refused: Option<Errno>,
 }
 
 pub(super) fn fail(reason: Reason) -> Failure {
-    Failure { reason, again: false }
+    Failure { reason, again: false, refused: None }
+}
+
+/// As [`fail`], and another attempt makes sense.
+pub(super) fn fail_for_now(reason: Reason) -> Failure {
+    Failure { reason, again: true, refused: None }
+}
+
+impl From<PortFailure> for Failure {
+    fn from(failure: PortFailure) -> Self {
+        Self { reason: failure.reason(), again: failure.may_pass(), refused: failure.forbids_tcp() }
+    }
 }
 
 pub(super) type Step = Result<(), Failure>;
@@ -37,8 +55,14 @@ impl Service {
     /// Looks at a connection: something was asked for or has happened.
     pub(super) fn look(&mut self, index: u32) {
         let Some(stream) = self.current(index) else { return };
+        if self.look_first(&stream) || self.look_shared(&stream) {
+            return;
+        }
         if !self.companions.contains_key(&index) {
             return self.consider(&stream);
+        }
+        if self.companions.get(&index).is_some_and(|companion| companion.stage == Stage::Mending) {
+            return self.mend(&stream);
         }
         if stream.record.life() == Life::Closed {
             return self.close(&stream);
@@ -77,7 +101,7 @@ impl Service {
         match companion.port.advance() {
             PortState::Waiting => return Ok(()),
             PortState::Failed(failure) if companion.stage == Stage::Meeting => {
-                return Err(Failure { reason: failure.reason(), again: failure.may_pass() });
+                return Err(failure.into());
             }
             PortState::Failed(_) => {
                 self.receive(stream)?;
@@ -93,10 +117,15 @@ impl Service {
             return self.companion_lost(stream);
         }
         self.prove(stream)?;
-        self.promote(stream)?;
-        self.rewind(stream)?;
+        if stream.record.first() == First::No {
+            self.promote(stream)?;
+        } else {
+            self.stand(stream)?;
+        }
         self.pump(stream)?;
+        self.rewind(stream)?;
         self.transmit(stream)?;
+        self.suspend(stream)?;
         self.after_bye(stream);
         Ok(())
     }
@@ -106,8 +135,7 @@ impl Service {
         let Some(companion) = self.companions.get_mut(&stream.index).filter(|c| c.peer_said_bye) else {
             return;
         };
-        let commons = [&stream.record.send.common, &stream.record.recv.common];
-        if commons.iter().any(|common| common.gate().state() != State::Tcp) {
+        if !stream.record.is_on_tcp() {
             companion.stage = Stage::Lost;
         } else if stream.record.attach() == Attach::Attached {
             stream.record.set_reason(Some(Reason::PeerWentToTcp));
@@ -119,14 +147,27 @@ impl Service {
     /// An attach came to nothing: the stream stays on TCP.
     pub(super) fn failed(&mut self, stream: &Stream, failure: &Failure) {
         let record = stream.record;
-        if failure.again && record.life() != Life::Closed && self.look_again_soon(stream) {
+        if record.first() == First::Connecting {
+            return self.failed_first(stream, failure);
+        }
+        if failure.again && record.life() != Life::Closed && self.look_again_soon(stream, failure.reason) {
             return;
         }
         trace::note(format_args!("connection {} stays on TCP: {}", stream.index, failure.reason));
         if record.attach() == Attach::Attached {
+            let goes_on = self.companions.get(&stream.index).is_some_and(|c| c.stage == Stage::Up);
+            if goes_on && self.fails_over(stream.index) {
+                return self.break_off(stream, failure.reason);
+            }
             return give_up(stream, failure.reason);
         }
         self.forget(stream.index);
+        if record.breaks.load(Ordering::Relaxed) != 0 {
+            // The SAN has worked before, and may again.
+            record.set_reason(Some(Reason::CompanionLost));
+            let next = if record.life() == Life::Closed { Attach::Never } else { put_off(stream) };
+            return record::companion_done(self.family, stream.index, next);
+        }
         record.set_reason(Some(failure.reason));
         let trigger = record.trigger.load(Ordering::Relaxed);
         let again = failure.again && trigger < FIRST_TRIGGER << TRIES;
@@ -138,29 +179,44 @@ impl Service {
     }
 }
 
-/// Tells the session what the program's threads have done to the gates meanwhile.
+/// Tells the session what the program's threads have done to the gates meanwhile, and those who wait for the connection: of a
+/// direction that has left TCP the kernel's set does not tell the truth any more.
 pub(super) fn catch_up(session: &mut Session, stream: &Stream) {
-    let (send, recv) = (&stream.record.send.common, &stream.record.recv.common);
-    if session.send_state() == SendState::Consented
-        && send.gate().state() == State::San
-        // The lock is held from the change of the gate until S is settled.
-        && let Ok(_guard) = send.hold()
-        && send.gate().state() == State::San
-    {
-        let _ = session.promoted(send.promoted_at.load(Ordering::Acquire));
-    }
-    if session.receive_state() == ReceiveState::Agreed && recv.gate().state() == State::San {
-        let _ = session.start_seen(recv.promoted_at.load(Ordering::Acquire));
+    let begun = session.send_state() == SendState::Consented
+        && settled_start(stream).is_some_and(|start| session.promoted(start).is_ok());
+    let recv = &stream.record.recv.common;
+    let entered = session.receive_state() == ReceiveState::Agreed
+        && recv.gate().state() == State::San
+        && session.start_seen(recv.promoted_at.load(Ordering::Acquire)).is_ok();
+    if begun || entered {
+        notice::changed(stream.index);
     }
 }
 
-/// Does something with the program's descriptor while it cannot be closed and reused.
+/// Offset from which on the send direction is the SAN's, if it is.
+fn settled_start(stream: &Stream) -> Option<u64> {
+    let send = &stream.record.send.common;
+    if send.gate().state() != State::San {
+        return None;
+    }
+    // The lock is held from the change of the gate until the offset is settled.
+    let _guard = send.hold().ok()?;
+    (send.gate().state() == State::San).then(|| send.promoted_at.load(Ordering::Acquire))
+}
+
+/// The kernel's socket of a pumped connection that the program has closed.
+fn kept_socket(stream: &Stream) -> Option<i32> {
+    stream.channel().ok()?.kernel.get().map(|fd| fd.as_raw_fd())
+}
+
+/// Does something with the program's descriptor, or the one that is kept of a closed connection, while it cannot be closed and
+/// reused.
 pub(super) fn on_descriptor<T>(
     family: &crate::family::Family,
     stream: &Stream,
     act: impl FnOnce(&Stream) -> T,
 ) -> Option<T> {
     let _table = table::lock();
-    let fd = table::descriptor_of(family, stream.index)?;
+    let fd = table::descriptor_of(family, stream.index).or_else(|| kept_socket(stream))?;
     Some(act(&stream.with(fd)))
 }

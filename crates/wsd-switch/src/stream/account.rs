@@ -1,10 +1,15 @@
-//! Counting what goes through the kernel, and the traffic that makes a companion worth while.
+//! Counting (and, where that is wanted, hashing) what goes through the kernel, and the traffic that makes a companion worth while.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::ops::Deref;
 
 use wsd_os::atomic::Ordering;
+use wsd_os::clock;
+use wsd_session::Direction;
 
-use super::promote;
 use super::state::Stream;
-use crate::family::record::SWITCH_WANTED;
+use super::{hashing, promote};
+use crate::family::record::{FIX_WANTED, HASHED, SWITCH_WANTED};
 use crate::family::{Attach, Life, Role};
 use crate::service::kick;
 
@@ -12,22 +17,30 @@ use crate::service::kick;
 const BYTES_PER_CALL: u64 = 2048;
 
 impl Stream {
-    /// After a call on the kernel's send path that moved `bytes`.
+    /// After a call on the kernel's send path that moved the first `bytes` of `data`.
     #[inline]
-    pub(crate) fn sent_by_kernel(&self, bytes: usize) {
+    pub(crate) fn sent_by_kernel(&self, bytes: usize, data: &[IoSlice<'_>]) {
         let common = &self.record.send.common;
-        common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if common.flagged(HASHED) {
+            hashing::count(self, Direction::Send, bytes, data.iter().map(Deref::deref));
+        } else {
+            common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         self.leave_send();
         if bytes != 0 {
             self.weigh();
         }
     }
 
-    /// After a call on the kernel's receive path that took `bytes` out of it.
+    /// After a call on the kernel's receive path that took `bytes` out of it, and put them into `data`.
     #[inline]
-    pub(crate) fn received_by_kernel(&self, bytes: usize) {
+    pub(crate) fn received_by_kernel(&self, bytes: usize, data: &[IoSliceMut<'_>]) {
         let common = &self.record.recv.common;
-        common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if common.flagged(HASHED) {
+            hashing::count(self, Direction::Receive, bytes, data.iter().map(Deref::deref));
+        } else {
+            common.kernel_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         self.leave_recv();
         if bytes != 0 {
             self.weigh();
@@ -36,7 +49,16 @@ impl Stream {
 
     fn leave_send(&self) {
         let common = &self.record.send.common;
-        if common.gate().leave() && common.flagged(SWITCH_WANTED) {
+        if common.gate().leave() && common.flagged(SWITCH_WANTED | FIX_WANTED) {
+            self.left_send();
+        }
+    }
+
+    #[cold]
+    fn left_send(&self) {
+        if self.record.send.common.unflag(FIX_WANTED) {
+            kick::kick(self.index);
+        } else {
             promote::switch_send(self);
         }
     }
@@ -62,8 +84,13 @@ impl Stream {
         }
     }
 
+    /// Asks for a companion, unless there was one or somebody has asked.
     #[cold]
-    fn want_companion(&self) {
+    pub(crate) fn want_companion(&self) {
+        let after = self.record.attach_after.load(Ordering::Relaxed);
+        if after != 0 && clock::now_ns() < after {
+            return;
+        }
         if self.record.life() == Life::Connecting {
             self.record.set_life(Life::Connected);
         }

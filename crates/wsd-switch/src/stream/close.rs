@@ -4,14 +4,16 @@
 use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::ring::Violation;
+use wsd_os::signal::Critical;
 
 use super::channel::Channel;
 use super::gate::State;
 use super::state::Stream;
 use crate::family::record::{self, LINGER_ZERO, PEER_GONE, RESET, SHUT};
-use crate::family::{Attach, Family, Life};
+use crate::family::{Attach, Family, First, Life};
 use crate::reason::Reason;
 use crate::service::kick;
+use crate::sharing;
 use crate::wait::notice;
 use crate::wait::wake::wake;
 
@@ -20,8 +22,10 @@ pub(crate) fn last_descriptor_gone(family: &Family, index: u32) {
     let record = family.record(index);
     let stream = Stream { fd: -1, index, record, generation: record.generation.load(Ordering::Acquire) };
     record.set_life(Life::Closed);
+    // Of a connection that other processes have too, the last of them says so: the service threads know who that is.
     if record.attach() == Attach::Attached
         && let Ok(channel) = stream.channel()
+        && !sharing::is_shared(channel)
     {
         say_end(&stream, channel);
     }
@@ -33,9 +37,16 @@ pub(crate) fn last_descriptor_gone(family: &Family, index: u32) {
     }
 }
 
+/// Resets a connection that never had a descriptor.
+pub(crate) fn refuse(family: &Family, connection: &Stream) {
+    connection.record.set_option(LINGER_ZERO, true);
+    last_descriptor_gone(family, connection.index);
+}
+
 /// Tells the peer through the rings that this end is closed.
-fn say_end(stream: &Stream, channel: &Channel) {
+pub(crate) fn say_end(stream: &Stream, channel: &Channel) {
     let abort = stream.record.has(LINGER_ZERO) || has_unread(stream, channel);
+    let _critical = Critical::enter();
     if let Some(ring) = channel.send.load() {
         let side = &stream.record.send;
         let guard = side.common.hold();
@@ -82,8 +93,20 @@ pub(crate) fn shutdown(
     kernel: &mut impl FnMut() -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let (read, write) = (how == 0 || how == 2, how == 1 || how == 2);
+    match stream.record.first() {
+        First::Connecting => return crate::first::connecting::cancel(stream),
+        First::Listening => {
+            kernel()?;
+            if read {
+                crate::first::listening::stop(stream);
+            }
+            return Ok(());
+        }
+        _ => {}
+    }
     if stream.record.attach() == Attach::Attached || stream.record.attach() == Attach::Wanted {
         let channel = stream.channel()?;
+        super::send::bring_here(stream)?;
         if write {
             shut_write(stream, channel);
         }
@@ -93,7 +116,7 @@ pub(crate) fn shutdown(
         }
         // The ring says where the stream ends. The kernel's FIN waits for the close, so that a demotion can still send.
         let in_ring = matches!(stream.record.send.common.gate().state(), State::San | State::Rewind);
-        if write && in_ring {
+        if (write && in_ring) || stream.record.first() == First::Connected {
             return Ok(());
         }
     } else {
@@ -108,6 +131,7 @@ pub(crate) fn shutdown(
 }
 
 fn shut_write(stream: &Stream, channel: &Channel) {
+    let _critical = Critical::enter();
     let side = &stream.record.send;
     let guard = side.common.hold();
     let first = side.common.flag(SHUT);
@@ -130,6 +154,7 @@ pub(crate) fn violated(stream: &Stream, violation: Violation) -> Errno {
 /// Resets a connection whose bytes can no longer be carried. The caller may hold a direction's lock.
 #[cold]
 pub(crate) fn give_up(stream: &Stream, reason: Reason) {
+    let _critical = Critical::enter();
     stream.record.set_reason(Some(reason));
     stream.record.recv.common.flag(RESET);
     stream.record.send.common.flag(RESET);
@@ -149,7 +174,9 @@ pub(crate) fn give_up(stream: &Stream, reason: Reason) {
 
 /// The companion is gone: both directions end with what is in the ring and what TCP says.
 pub(crate) fn mark_dead(stream: &Stream) {
-    for common in [&stream.record.recv.common, &stream.record.send.common] {
+    sharing::ended(stream);
+    // Who has read of the end must not be able to write any more.
+    for common in [&stream.record.send.common, &stream.record.recv.common] {
         common.flag(PEER_GONE);
         let promoted = !matches!(common.gate().state(), State::Tcp);
         if promoted {

@@ -14,10 +14,23 @@ pub(crate) enum State {
     Agreed,
     /// The ring (receive: after the rest of TCP up to S).
     San,
-    /// Send only: the service thread pushes what the reader left in the ring into TCP.
+    /// The service thread changes the path, and nobody else touches the direction. Send: it pushes what the reader left in the
+    /// ring into TCP, or the offset of a promotion is fixed that is not settled. Receive: it looks for the place at which the
+    /// stream goes on.
     Rewind,
     /// The companion is gone.
     Dead,
+    /// Receive only: kernel TCP. The bytes up to `promoted_at` were in the sender's ring when the companion died, and must all come.
+    Rest,
+    /// SAN first: the connection is being made, or controlled by another process; whoever needs it waits.
+    Opening,
+}
+
+impl State {
+    /// Whether the direction's bytes come and go by TCP for good, whatever becomes of the companion.
+    pub(crate) fn is_tcp(self) -> bool {
+        matches!(self, Self::Tcp | Self::Rest)
+    }
 }
 
 const COUNT: u32 = 0x00FF_FFFF;
@@ -88,6 +101,8 @@ fn encode(state: State) -> u32 {
         State::San => 2,
         State::Rewind => 3,
         State::Dead => 4,
+        State::Opening => 5,
+        State::Rest => 6,
     };
     number << 24
 }
@@ -100,6 +115,8 @@ pub(crate) fn decode(word: u32) -> State {
         1 => State::Agreed,
         2 => State::San,
         3 => State::Rewind,
+        5 => State::Opening,
+        6 => State::Rest,
         _ => State::Dead,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod close;
 pub(crate) mod flags;
 pub(crate) mod gate;
+pub(crate) mod hashing;
 pub(crate) mod promote;
 pub(crate) mod readiness;
 pub(crate) mod recv;

@@ -7,8 +7,8 @@ use wsd_os::tcp;
 
 use super::gate::State;
 use super::state::Stream;
-use crate::family::record::{self, SHUT, SWITCH_WANTED, URGENT};
-use crate::family::{Attach, Role};
+use crate::family::record::{self, FIX_WANTED, SHUT, SWITCH_WANTED, URGENT};
+use crate::family::{Attach, Life, Role};
 use crate::reason::Reason;
 use crate::service::kick;
 use crate::wait::wake::wake;
@@ -16,6 +16,8 @@ use crate::wait::wake::wake;
 /// The receiver's consent (session protocol 4.2), if nobody waits in the kernel alone. The service thread is kicked to send it.
 pub(crate) fn agree(stream: &Stream) {
     let common = &stream.record.recv.common;
+    // Held from the change of the gate on: nobody takes bytes as `Agreed` before they are compared.
+    let Ok(_guard) = common.hold() else { return };
     if stream.record.attach() == Attach::Attached
         && !common.flagged(URGENT)
         && common.gate().switch(State::Tcp, State::Agreed)
@@ -52,31 +54,10 @@ pub(crate) fn switch_send(stream: &Stream) -> Switched {
     let Some(ring) = channel.send.load() else { return Switched::Later };
     let common = &stream.record.send.common;
     let Ok(guard) = common.hold() else { return Switched::Later };
-    if stream.record.attach() != Attach::Attached || stream.record.has(record::CORKED) {
-        return Switched::Later;
-    }
-    if !common.gate().switch(State::Tcp, State::San) {
-        return Switched::Later;
-    }
-    if common.flagged(SHUT | URGENT) {
-        common.gate().force(State::Tcp);
-        common.unflag(SWITCH_WANTED);
-        stream.record.set_reason(Some(if common.flagged(SHUT) {
-            Reason::ShutDown
-        } else {
-            Reason::UrgentData
-        }));
-        return Switched::Never;
-    }
-    let written = common.kernel_bytes.load(Ordering::Acquire);
-    let connector = stream.record.role() == Role::Connector;
-    let kernel = tcp::counts(stream.borrow(), connector).map(|counts| counts.written);
-    if kernel != Ok(written) {
-        common.gate().force(State::Tcp);
-        common.unflag(SWITCH_WANTED);
-        stream.record.set_reason(Some(Reason::BytesAround));
-        return Switched::Never;
-    }
+    let written = match leave_tcp(stream, State::San) {
+        Ok(written) => written,
+        Err(switched) => return switched,
+    };
     common.unflag(SWITCH_WANTED);
     begin(stream, ring, written);
     drop(guard);
@@ -84,6 +65,101 @@ pub(crate) fn switch_send(stream: &Stream) -> Switched {
     common.announce_change();
     kick::kick(stream.index);
     Switched::Yes
+}
+
+/// Fixes the offset at which the send direction leaves TCP, if it can (session protocol 10): nobody writes until [`let_go`] or
+/// [`enter_send`].
+pub(crate) fn hold_send(stream: &Stream) -> Result<u64, Switched> {
+    let common = &stream.record.send.common;
+    let _guard = common.hold().map_err(|_| Switched::Later)?;
+    leave_tcp(stream, State::Rewind)
+}
+
+/// Takes the send direction off TCP where it stands, for `to`. The lock is held.
+fn leave_tcp(stream: &Stream, to: State) -> Result<u64, Switched> {
+    let common = &stream.record.send.common;
+    if stream.record.attach() != Attach::Attached || stream.record.has(record::CORKED) {
+        return Err(Switched::Later);
+    }
+    let never = |reason| {
+        common.unflag(SWITCH_WANTED | FIX_WANTED);
+        stream.record.set_reason(Some(reason));
+        Err(Switched::Never)
+    };
+    // Before the gate changes: who shuts down, and finds the direction off TCP, leaves the FIN to others.
+    if common.gate().state() == State::Tcp && common.flagged(SHUT) {
+        return never(Reason::ShutDown);
+    }
+    if !common.gate().switch(State::Tcp, to) {
+        return Err(Switched::Later);
+    }
+    let written = common.kernel_bytes.load(Ordering::Acquire);
+    let connector = stream.record.role() == Role::Connector;
+    let kernel = || tcp::counts(stream.borrow(), connector).map(|counts| counts.written);
+    let left = if common.flagged(URGENT) {
+        never(Reason::UrgentData)
+    } else {
+        match kernel() {
+            Ok(kernel) if kernel == written => Ok(written),
+            Err(rustix::io::Errno::AGAIN) => Err(Switched::Later),
+            _ => never(Reason::BytesAround),
+        }
+    };
+    if left.is_err() {
+        common.gate().force(State::Tcp);
+    }
+    left
+}
+
+/// The promotion came to nothing: the send direction goes on by TCP.
+pub(crate) fn let_go(stream: &Stream) {
+    let common = &stream.record.send.common;
+    // Whoever shuts down from now on asks the kernel himself.
+    let guard = common.hold();
+    let held = common.gate().state() == State::Rewind;
+    if held && common.flagged(SHUT) {
+        let _ = tcp::shutdown(stream.borrow(), tcp::Shutdown::Write);
+    }
+    common.gate().force_from(State::Rewind, State::Tcp);
+    drop(guard);
+    common.announce_change();
+}
+
+/// The promotion is settled: bytes from the fixed offset on go into the ring.
+pub(crate) fn enter_send(stream: &Stream, ring: Ring, start: u64) -> Result<(), rustix::io::Errno> {
+    let side = &stream.record.send;
+    let guard = side.common.hold()?;
+    begin(stream, ring, start);
+    if side.common.flagged(SHUT) || stream.record.life() == Life::Closed {
+        ring.set_fin(&side.ring);
+    }
+    side.common.gate().force_from(State::Rewind, State::San);
+    drop(guard);
+    side.common.announce_change();
+    Ok(())
+}
+
+/// Stops the receive direction where the sender has fixed its offset; false: TCP was not read up to there, or not consented.
+pub(crate) fn hold_recv(stream: &Stream, at: u64) -> Result<bool, rustix::io::Errno> {
+    let common = &stream.record.recv.common;
+    let _guard = common.hold()?;
+    Ok(common.kernel_bytes.load(Ordering::Acquire) == at
+        && (common.gate().state() == State::Rewind || common.gate().force_from(State::Agreed, State::Rewind)))
+}
+
+/// The receive direction, stopped by [`hold_recv`], goes on in the ring, which the service thread has begun at `start`.
+pub(crate) fn enter_recv(stream: &Stream, ring: Ring, start: u64) -> Result<(), rustix::io::Errno> {
+    let side = &stream.record.recv;
+    let guard = side.common.hold()?;
+    side.ring.clear();
+    if ring.accept_begin(&side.ring, start) != Ok(true) {
+        return Err(rustix::io::Errno::CONNRESET);
+    }
+    side.common.promoted_at.store(start, Ordering::Release);
+    side.common.gate().force_from(State::Rewind, State::San);
+    drop(guard);
+    side.common.announce_change();
+    Ok(())
 }
 
 fn begin(stream: &Stream, ring: Ring, start: u64) {

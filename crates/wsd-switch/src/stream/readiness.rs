@@ -3,7 +3,9 @@
 use super::gate::State;
 use super::recv::enter_ring;
 use super::state::Stream;
+use crate::family::First;
 use crate::family::record::{RESET, SHUT};
+use crate::first::listening;
 
 pub(crate) const IN: u32 = 0x001;
 pub(crate) const PRI: u32 = 0x002;
@@ -29,24 +31,61 @@ pub(crate) struct Ready {
 
 /// Readiness now. Takes the directions' locks for a moment.
 pub(crate) fn of(stream: &Stream) -> Ready {
+    let first = stream.record.first();
+    match first {
+        First::No | First::Connected => {}
+        _ => return without_stream(stream, first),
+    }
     let mut ready = Ready::default();
     receive_side(stream, &mut ready);
     send_side(stream, &mut ready);
+    if first == First::Connected {
+        // The kernel's socket was never connected: what it says means nothing.
+        ready.kernel = 0;
+        return ready;
+    }
     if ready.kernel == RECV_EVENTS | SEND_EVENTS {
         ready.kernel |= ERR | HUP;
     }
     ready
 }
 
+/// Of a socket that the SAN connects or listens for.
+fn without_stream(stream: &Stream, first: First) -> Ready {
+    const FAILED: u32 = RECV_EVENTS & !PRI | SEND_EVENTS | ERR | HUP;
+    match first {
+        First::Failed => Ready { events: FAILED, kernel: 0 },
+        First::Listening => {
+            let events = if listening::has_waiting(stream) { IN | RDNORM } else { 0 };
+            Ready { events, kernel: RECV_EVENTS | SEND_EVENTS | ERR | HUP }
+        }
+        _ => Ready::default(),
+    }
+}
+
 fn receive_side(stream: &Stream, ready: &mut Ready) {
     let side = &stream.record.recv;
-    let state = side.common.gate().state();
-    let ring = stream.channel().ok().and_then(|channel| channel.recv.load());
-    let (State::Agreed | State::San | State::Dead, Some(ring)) = (state, ring) else {
-        ready.kernel |= RECV_EVENTS;
-        return;
+    let (state, ring, _guard) = loop {
+        let state = side.common.gate().state();
+        let ring = stream.channel().ok().and_then(|channel| channel.recv.load());
+        if state == State::Rewind {
+            // Where the stream goes on is told when it is known.
+            return;
+        }
+        let (State::Agreed | State::San | State::Dead, Some(ring)) = (state, ring) else {
+            if state == State::Dead && stream.record.first() == First::Connected {
+                // Another process that shares the connection had the rings: what is left is to learn of the end.
+                ready.events |= IN | RDNORM | RDHUP | ERR | HUP;
+            }
+            ready.kernel |= RECV_EVENTS;
+            return;
+        };
+        let Ok(guard) = side.common.hold() else { return };
+        // Before the lock was held the promotion may have ended, and the next one begun.
+        if side.common.gate().state() == state {
+            break (state, ring, guard);
+        }
     };
-    let Ok(_guard) = side.common.hold() else { return };
     if state == State::Agreed
         && let Some(start) = ring.started_at()
         && enter_ring(stream, ring, start).is_err()
@@ -88,8 +127,8 @@ fn receive_side(stream: &Stream, ready: &mut Ready) {
 fn send_side(stream: &Stream, ready: &mut Ready) {
     let side = &stream.record.send;
     match side.common.gate().state() {
-        State::Tcp | State::Agreed => ready.kernel |= SEND_EVENTS,
-        State::Rewind => {}
+        State::Tcp | State::Agreed | State::Rest => ready.kernel |= SEND_EVENTS,
+        State::Rewind | State::Opening => {}
         State::Dead => ready.events |= SEND_EVENTS,
         State::San => {
             let Some(ring) = stream.channel().ok().and_then(|channel| channel.send.load()) else {

@@ -5,14 +5,17 @@ use std::io::IoSliceMut;
 use rustix::io::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::ring::{Drain, Ring};
-use wsd_os::{clock, tcp};
+use wsd_os::signal::Critical;
+use wsd_os::{clock, futex, tcp};
 
 use super::channel::Channel;
 use super::close;
 use super::flags;
 use super::gate::State;
 use super::state::Stream;
-use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::family::First;
+use crate::family::record::{self, FIX_WANTED, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::sharing;
 use crate::wait::wake::{SLEEPER, wake};
 use crate::wait::{Timeout, sets, spin};
 
@@ -22,21 +25,23 @@ pub(crate) fn recv(
     stream: Stream,
     data: &mut [IoSliceMut<'_>],
     call_flags: u32,
-    kernel: &mut impl FnMut(u32) -> Result<usize, Errno>,
+    kernel: &mut impl FnMut(&mut [IoSliceMut<'_>], u32) -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
     let common = &stream.record.recv.common;
     if call_flags & flags::ERRQUEUE != 0 {
-        return kernel(0);
+        return kernel(data, 0);
     }
     match common.gate().enter() {
         Ok(()) => {
             if call_flags & flags::OOB != 0 {
                 common.flag(URGENT);
             }
-            let result = kernel(0);
+            let result = kernel(data, 0);
             let taken =
                 if call_flags & (flags::PEEK | flags::OOB) != 0 { 0 } else { *result.as_ref().unwrap_or(&0) };
-            stream.received_by_kernel(taken);
+            // What MSG_TRUNC takes nobody sees.
+            let seen = if call_flags & flags::TRUNC != 0 { &[] } else { &*data };
+            stream.received_by_kernel(taken, seen);
             result
         }
         Err(_) => companion(&stream, data, call_flags),
@@ -53,6 +58,8 @@ enum Step {
     Ring(&'static Channel, Ring),
     /// Nothing yet; wait for TCP (and the ring's begin).
     Tcp,
+    /// The connection is being made, another process controls it, or the path is being changed.
+    Opening,
 }
 
 /// Receives on a direction that has a companion.
@@ -67,6 +74,9 @@ fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> R
     let mut done = 0;
     loop {
         let step = attempt(stream, data, done, call_flags);
+        if matches!(step, Step::Opening) {
+            sharing::want(stream);
+        }
         match step {
             Step::Got(n) => {
                 done += n;
@@ -77,12 +87,20 @@ fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> R
             }
             Step::End(_) if done != 0 => return Ok(done),
             Step::End(result) => return result,
-            Step::Ring(..) | Step::Tcp if nonblocking => {
+            Step::Ring(..) | Step::Tcp | Step::Opening if nonblocking => {
                 return if done == 0 { Err(Errno::AGAIN) } else { Ok(done) };
             }
             Step::Ring(channel, ring) => {
                 let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.receive_timeout));
                 match wait_for_data(stream, channel, ring, timeout) {
+                    Ok(()) => {}
+                    Err(_) if done != 0 => return Ok(done),
+                    Err(error) => return Err(error),
+                }
+            }
+            Step::Opening => {
+                let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.receive_timeout));
+                match wait_for_opening(stream, timeout) {
                     Ok(()) => {}
                     Err(_) if done != 0 => return Ok(done),
                     Err(error) => return Err(error),
@@ -102,6 +120,8 @@ fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> R
 
 fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags: u32) -> Step {
     let common = &stream.record.recv.common;
+    // A handler that jumped out between taking bytes and the wake-up would leave the writer asleep.
+    let _critical = Critical::enter();
     let guard = match common.hold() {
         Ok(guard) => guard,
         Err(error) => return Step::End(Err(error)),
@@ -122,6 +142,8 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
         },
         (State::San | State::Dead, Some(ring)) => ring_or_rest(stream, channel, ring, data, done, call_flags),
         (State::Dead, None) => after_death(stream, data, done, call_flags),
+        (State::Rest, _) => rest_of_ring(stream, data, done, call_flags),
+        (State::Opening | State::Rewind, _) => Step::Opening,
         _ => Step::End(Err(Errno::CONNRESET)),
     };
     let step = match step {
@@ -129,6 +151,9 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
         step => step,
     };
     drop(guard);
+    if !matches!(step, Step::Opening) {
+        sharing::served(channel, stream.index);
+    }
     if let (Step::Got(_), Some(ring)) = (&step, channel.recv.load()) {
         if ring.has_data_hint(&stream.record.recv.ring) {
             common.pass_on();
@@ -201,6 +226,23 @@ fn ring_or_rest(
         Ok(0) => nothing_in_ring(stream, channel, ring, data, done, call_flags),
         Ok(n) => Step::Got(n),
     }
+}
+
+/// What was in the sender's ring when the companion died comes by TCP, then the stream goes on there.
+fn rest_of_ring(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags: u32) -> Step {
+    let common = &stream.record.recv.common;
+    let rest = || {
+        common.promoted_at.load(Ordering::Relaxed).saturating_sub(common.kernel_bytes.load(Ordering::Relaxed))
+    };
+    let step = match rest() {
+        0 => kernel_bytes(stream, data, done, call_flags, None),
+        left => kernel_bytes(stream, data, done, call_flags, Some(left)),
+    };
+    if rest() == 0 && common.gate().force_from(State::Rest, State::Tcp) {
+        common.announce_change();
+        crate::service::kick::kick(stream.index);
+    }
+    step
 }
 
 fn from_ring(
@@ -313,6 +355,10 @@ fn after_death(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_f
     if stream.record.recv.common.flagged(RESET) {
         return Step::End(reset_once(stream));
     }
+    // Of a connection that was never TCP's there is no other end than that in the ring.
+    if stream.record.first() == First::Connected {
+        return Step::End(reset_once(stream));
+    }
     let room = |piece: &IoSliceMut<'_>| !piece.is_empty();
     if !data.iter().any(room) {
         return Step::End(Ok(0));
@@ -359,7 +405,11 @@ fn kernel_bytes(
     {
         Ok(n) if n != 0 => {
             if call_flags & flags::PEEK == 0 {
-                stream.record.recv.common.kernel_bytes.fetch_add(n as u64, Ordering::Relaxed);
+                let common = &stream.record.recv.common;
+                common.kernel_bytes.fetch_add(n as u64, Ordering::Relaxed);
+                if common.flagged(FIX_WANTED) {
+                    crate::service::kick::kick(stream.index);
+                }
             }
             Step::Got(n)
         }
@@ -371,7 +421,22 @@ fn kernel_bytes(
     }
 }
 
-fn wait_for_data(stream: &Stream, _channel: &Channel, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {
+/// Until a connection that the SAN makes stands, or does not; one that another process controls has come here; or the path has
+/// been changed.
+fn wait_for_opening(stream: &Stream, timeout: &Timeout) -> Result<(), Errno> {
+    let common = &stream.record.recv.common;
+    let seen = common.change.load(Ordering::Acquire);
+    if !matches!(common.gate().state(), State::Opening | State::Rewind) {
+        return Ok(());
+    }
+    match futex::wait(&common.change, seen, timeout.left()?) {
+        Err(Errno::INTR) => Err(Errno::INTR),
+        Err(Errno::TIMEDOUT) => Err(Errno::AGAIN),
+        _ => Ok(()),
+    }
+}
+
+fn wait_for_data(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {
     let side = &stream.record.recv;
     let began = clock::now_ns();
     if spin::until(|| ring.has_data_hint(&side.ring)) {
@@ -384,6 +449,8 @@ fn wait_for_data(stream: &Stream, _channel: &Channel, ring: Ring, timeout: &Time
         let control = ring.writer_control();
         ring.note_writer_control(&side.ring, &control);
         side.common.gate().state() == State::San
+            // A later promotion has another ring.
+            && channel.recv.load() == Some(ring)
             && !side.common.flagged(PEER_GONE | SHUT)
             && control.fin.is_none()
             && !control.reset
@@ -408,7 +475,10 @@ pub(crate) fn readable_bytes(stream: &Stream) -> Option<usize> {
         State::San | State::Dead if side.ring.begun() => {
             let ring = stream.channel().ok()?.recv.load()?;
             let _guard = side.common.hold().ok()?;
-            let kernel = tcp::unread(stream.borrow()).unwrap_or(0);
+            let kernel = match stream.record.first() {
+                First::Connected => 0,
+                _ => tcp::unread(stream.borrow()).unwrap_or(0),
+            };
             Some(ring.readable(&side.ring).unwrap_or(0) + kernel)
         }
         _ => None,

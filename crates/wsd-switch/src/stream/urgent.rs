@@ -11,26 +11,28 @@ use super::flags;
 use super::recv::oob_inline;
 use super::state::Stream;
 
-/// How many bytes an ordinary receive may take now: it stops before an urgent byte, and skips it when it stands right there
-/// and was asked for out of line.
+/// How many bytes an ordinary receive may take now, 0 if none is there: it stops before an urgent byte, and skips it when it
+/// stands right there and was asked for out of line.
 pub(super) fn limit(stream: &Stream, ring: Ring) -> Result<usize, Errno> {
-    let Some(after) = ring.writer_control().urgent else { return Ok(usize::MAX) };
     let state = &stream.record.recv.ring;
+    let violated = |violation| close::violated(stream, violation);
+    // The bytes first: a mark is set before its byte is published, so whatever is there has its mark.
+    let there = ring.readable(state).map_err(violated)?;
+    let Some(byte) = ring.writer_control().urgent.and_then(|after| after.checked_sub(1)) else {
+        return Ok(there);
+    };
     let head = state.head();
-    let Some(byte) = after.checked_sub(1) else { return Ok(usize::MAX) };
     if head > byte {
-        return Ok(usize::MAX);
+        return Ok(there);
     }
     if head < byte {
-        return Ok(usize::try_from(byte - head).unwrap_or(usize::MAX));
+        return Ok(usize::try_from(byte - head).map_or(there, |before| there.min(before)));
     }
     if oob_inline(stream) {
-        return Ok(usize::MAX);
+        return Ok(there);
     }
-    match ring.consume(state, 1) {
-        Ok(_) => Ok(usize::MAX),
-        Err(violation) => Err(close::violated(stream, violation)),
-    }
+    let skipped = ring.consume(state, there.min(1)).map_err(violated)?;
+    Ok(there - skipped)
 }
 
 /// `recv` with MSG_OOB.

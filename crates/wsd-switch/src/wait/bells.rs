@@ -23,25 +23,33 @@ pub(crate) fn token() -> [u64; 2] {
     [TOKEN[0].load(Ordering::Relaxed), TOKEN[1].load(Ordering::Relaxed)]
 }
 
-/// Draws a token. At start and in the child of a fork.
+/// Takes a token for this process.
 pub(crate) fn start() -> Result<(), Errno> {
-    let random = wsd_os::random::bytes::<16>()?;
-    let (low, high) = random.split_at(8);
-    for (word, half) in TOKEN.iter().zip([low, high]) {
-        word.store(half.iter().fold(0, |n, byte| (n << 8) | u64::from(*byte)), Ordering::Relaxed);
-    }
+    set_token(draw()?);
     Ok(())
 }
 
-/// In the child of a fork: bells of its own. Lanes of inherited sets stay taken.
-pub(crate) fn restart_in_child() {
+/// Draws a token.
+pub(crate) fn draw() -> Result<[u64; 2], Errno> {
+    let random = u128::from_ne_bytes(wsd_os::random::bytes::<16>()?);
+    Ok([random as u64, (random >> 64) as u64])
+}
+
+fn set_token(token: [u64; 2]) {
+    for (word, half) in TOKEN.iter().zip(token) {
+        word.store(half, Ordering::Relaxed);
+    }
+}
+
+/// In the child of a fork: bells of its own, by the token that its parent has drawn for it. Lanes of inherited sets stay taken.
+pub(crate) fn restart_in_child(token: [u64; 2]) {
     for bell in &BELLS {
         bell.forget();
     }
     RINGER.forget();
     // Lanes of threads that stayed behind are free; sets have given theirs up.
     TAKEN.store(1, Ordering::Release);
-    let _ = start();
+    set_token(token);
 }
 
 /// Makes the bells that are kept, so that what a process holds does not depend on how its threads happen to wait.

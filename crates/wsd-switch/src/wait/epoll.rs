@@ -1,8 +1,9 @@
-//! epoll sets. The kernel's set keeps every registration of the program; for tracked sockets it carries a datum of ours,
-//! which is translated back. What happens on rings comes in through the set's ready list.
+//! epoll sets. For tracked sockets the kernel's set carries a datum of ours, which is translated back, and only while the kernel has
+//! something to say of them. What happens on rings comes in through the set's ready list.
 
 mod collect;
 mod member;
+mod membership;
 mod registry;
 
 use std::time::Duration;
@@ -16,8 +17,10 @@ use wsd_os::signal::Mask;
 use super::{Timeout, bells, notice, pair, spin};
 use crate::front::{EpollEvent, Outcome, SignalMask};
 
+pub(crate) use membership::control;
 pub(crate) use registry::{
-    after_fork, before_fork, closing, control, duplicated, expose, gone, highest, in_child, news, start,
+    after_fork, before_fork, closing, duplicated, expose, gone, highest, in_child, inherit, news, start,
+    waits_for,
 };
 
 use registry::Set;
@@ -32,9 +35,30 @@ pub(crate) fn wait(
     timeout: Option<Duration>,
     mask: Option<&SignalMask>,
 ) -> Outcome<usize> {
-    match registry::find(epfd) {
-        Some(set) if !events.is_empty() => Outcome::Served(wait_on(set, epfd, events, timeout, mask)),
-        _ => Outcome::Pass,
+    if events.is_empty() || crate::family::get().is_none() {
+        return Outcome::Pass;
+    }
+    Outcome::Served(match registry::find(epfd) {
+        Some(set) => wait_on(set, epfd, events, timeout, mask),
+        None => wait_before(epfd, events, timeout, mask),
+    })
+}
+
+/// Waits on a set without tracked sockets. Another thread may add the first one meanwhile: what the kernel says then is no
+/// longer the program's to read.
+fn wait_before(
+    epfd: i32,
+    events: &mut [EpollEvent],
+    timeout: Option<Duration>,
+    mask: Option<&SignalMask>,
+) -> Result<usize, Errno> {
+    let end = Timeout::after(timeout);
+    let count = epoll_pwait(epfd, events, timeout, mask.map(|bits| Mask::from_bits(*bits)))?;
+    let Some(set) = registry::find(epfd).filter(|_| count > 0) else { return Ok(count) };
+    let (true_count, _) = set.translate(&mut events[..count], false);
+    match (true_count, end.left()) {
+        (0, Ok(left)) => wait_on(set, epfd, events, left, mask),
+        _ => Ok(true_count),
     }
 }
 
@@ -56,7 +80,7 @@ fn wait_on(
             let ready = set.collect(events);
             if ready > 0 {
                 spin::learn(began);
-                return Ok(ready + beside(set, epfd, &mut events[ready..], ready));
+                return Ok(ready + beside(set, epfd, &mut events[ready..]));
             }
             let from_kernel = ask_kernel(set, epfd, events, Some(Duration::ZERO), None)?;
             if from_kernel > 0 || timeout == Some(Duration::ZERO) {
@@ -100,13 +124,12 @@ struct Asked {
 }
 
 /// Looks at the kernel's side now and then while the ready list alone keeps the program busy.
-fn beside(set: &'static Set, epfd: i32, rest: &mut [EpollEvent], ready: usize) -> usize {
+fn beside(set: &'static Set, epfd: i32, rest: &mut [EpollEvent]) -> usize {
     let now = clock::now_ns();
     if rest.is_empty() || now.saturating_sub(set.asked_kernel.load(Ordering::Relaxed)) < KERNEL_CHECK {
         set.wake_others();
         return 0;
     }
-    let _ = ready;
     set.asked_kernel.store(now, Ordering::Relaxed);
     ask(set, epfd, rest, Some(Duration::ZERO), None, true).map_or(0, |asked| asked.count)
 }
@@ -130,8 +153,12 @@ fn ask(
     mask: Option<&SignalMask>,
     beside: bool,
 ) -> Result<Asked, Errno> {
-    let count = epoll_pwait(epfd, events, timeout, mask.map(|bits| Mask::from_bits(*bits)))?;
-    let (true_count, rung) = set.translate(epfd, &mut events[..count], beside);
+    let mask = mask.map(|bits| Mask::from_bits(*bits));
+    let nudged = set.sleep_beside(epfd, timeout, mask)?;
+    let timeout = if nudged.is_some() { Some(Duration::ZERO) } else { timeout };
+    let count = epoll_pwait(epfd, events, timeout, mask)?;
+    let (true_count, rung) = set.translate(&mut events[..count], beside);
+    let rung = rung || nudged == Some(true);
     if rung && set.lane() != 0 {
         bells::drain(set.lane());
         if set.sleepers.load(Ordering::SeqCst) > 1 {

@@ -5,13 +5,13 @@ use crate::service::kick;
 
 /// News of a connection from this process itself (promotion, death, shutdown).
 pub(crate) fn changed(index: u32) {
-    epoll::news(index, true);
+    epoll::news(index);
     sets::wake_pollers();
 }
 
 /// Takes what peers reported for a lane and passes it to the sets concerned.
 pub(crate) fn take_lane(lane: u32) {
-    pair::take(lane, |index| epoll::news(index, false));
+    pair::take(lane, epoll::news);
 }
 
 /// The service thread's lane: it, and those who had no lane of their own.
@@ -19,7 +19,7 @@ pub(crate) fn take_for_others() {
     bells::drain(0);
     pair::sleeping(0);
     pair::take(0, |index| {
-        epoll::news(index, true);
+        epoll::news(index);
         sets::wake_parked();
         kick::kick(index);
     });

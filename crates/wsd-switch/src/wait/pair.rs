@@ -211,3 +211,6 @@ pub(crate) fn bits_of(mut word: u64) -> impl Iterator<Item = usize> {
         Some(bit)
     })
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -11,9 +11,10 @@ use wsd_os::signal::Mask;
 
 use super::wake::lane_bit;
 use super::{Timeout, bells, epoll, notice, pair, spin};
-use crate::family::{self, Attach, Life, table};
+use crate::family::{self, Attach, First, Life, table};
 use crate::front::{Outcome, PollFd, SignalMask};
 use crate::process;
+use crate::sharing;
 use crate::stream::readiness::{self, ERR, HUP, IN};
 use crate::stream::state::Stream;
 
@@ -53,11 +54,16 @@ pub(crate) fn poll(
         process::bring_home(&stream);
     }
     let lane = Lane::take();
-    Outcome::Served(wait(fds, work, &lane, &Timeout::after(timeout), timeout, mask))
+    let result = wait(fds, work, &lane, &Timeout::after(timeout), timeout, mask);
+    sharing::listeners::wait_no_more(fds, lane.number);
+    Outcome::Served(result)
 }
 
 fn may_have_companion(fd: i32) -> bool {
     stream_of(fd).is_some_and(|stream| {
+        if stream.record.first() != First::No {
+            return true;
+        }
         matches!(stream.record.life(), Life::Connected | Life::Connecting)
             && stream.record.attach() != Attach::Never
     })
@@ -71,7 +77,7 @@ fn stream_of(fd: i32) -> Option<Stream> {
 }
 
 fn attached(fd: i32) -> Option<Stream> {
-    stream_of(fd).filter(|stream| matches!(stream.record.attach(), Attach::Attached | Attach::Leaving))
+    stream_of(fd).filter(|stream| stream.record.is_served())
 }
 
 fn wait(
@@ -89,11 +95,18 @@ fn wait(
         let ready = look(fds, work);
         let asked = ppoll(&mut work[..count], Some(Duration::ZERO), None)?;
         if ready + asked > 0 || timeout == Some(Duration::ZERO) {
-            spin::learn(began);
-            return Ok(merge(fds, work));
+            // The path may have changed since, and nothing be true of what was: then the wait goes on.
+            let count = merge(fds, work);
+            if count > 0 || timeout == Some(Duration::ZERO) {
+                spin::learn(began);
+                return Ok(count);
+            }
         }
         let mut companions = false;
         for stream in fds.iter().filter_map(|entry| attached(entry.fd).map(|stream| (stream, entry.events))) {
+            if stream.1 != 0 {
+                sharing::wait_in_set(&stream.0, u32::from(stream.1 as u16), Some(lane.number));
+            }
             readiness::arm(&stream.0, lane_bit(lane.number), u32::from(stream.1 as u16));
             companions = true;
         }

@@ -1,7 +1,7 @@
 //! Connections that carry nothing: what it costs to open and close one.
 
 use std::io::{self, Read};
-use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::peer::Driver;
@@ -14,11 +14,11 @@ pub(crate) fn serve(listener: &TcpListener) -> io::Result<()> {
 }
 
 pub(crate) struct Connect {
-    address: SocketAddrV4,
+    address: SocketAddr,
 }
 
 impl Connect {
-    pub(crate) fn new(address: SocketAddrV4) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address }
     }
 

@@ -5,11 +5,15 @@ mod cpu;
 mod pair;
 mod peer;
 mod pingpong;
+mod ranking;
 mod report;
 mod requests;
 mod stream;
+mod tool;
+mod work;
 mod workload;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::cli::BenchArgs;
@@ -22,8 +26,11 @@ use workload::Workload;
 
 pub(crate) use peer::{drive, serve};
 
-/// True if every figure was measured.
+/// True if every figure that counts was measured.
 pub(crate) fn run(args: &BenchArgs) -> Result<bool, Error> {
+    if let Some(address) = args.rdma {
+        return ranking::run(args, address);
+    }
     run::library()?;
     let chosen: Vec<&Workload> = workload::ALL.iter().filter(|w| w.matches(args.only.as_deref())).collect();
     if chosen.is_empty() {
@@ -64,7 +71,10 @@ type Rounds = Vec<[Vec<f64>; 2]>;
 fn measure(workload: &Workload, plan: &Plan, report: &mut Report) -> Result<Rounds, Problem> {
     let mut pairs = Vec::with_capacity(Mode::BOTH.len());
     for mode in Mode::BOTH {
-        pairs.push(Pair::start(workload, mode).map_err(|error| Problem::new(mode, error))?);
+        pairs.push(
+            Pair::start(workload, mode, IpAddr::V4(Ipv4Addr::LOCALHOST))
+                .map_err(|error| Problem::new(mode, error))?,
+        );
     }
     if pairs.iter().any(|pair| pair.unseen) {
         report.promotion_unseen();

@@ -1,10 +1,11 @@
 //! A server and a client under one mode, as the measuring command holds them.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cpu;
 use super::peer::{Answer, Order};
@@ -15,8 +16,8 @@ use crate::run::LibraryError;
 
 /// More than any order takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often traffic is sent to have the connections promoted.
-const WARMINGS: usize = 6;
+/// How long traffic is sent to have the connections promoted.
+const WARMING: Duration = Duration::from_secs(5);
 
 pub(crate) struct Pair {
     pub(crate) mode: Mode,
@@ -29,14 +30,16 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Connected and warmed up; under the switch also promoted.
-    pub(crate) fn start(workload: &Workload, mode: Mode) -> Result<Self, Error> {
+    pub(crate) fn start(workload: &Workload, mode: Mode, address: IpAddr) -> Result<Self, Error> {
         let cpus = cpu::two();
-        let mut server = Peer::start("server", workload, mode, cpus.map(|ids| ids[0]), None)?;
+        let mut server =
+            Peer::start("server", workload, mode, cpus.map(|ids| ids[0]), SocketAddr::new(address, 0))?;
         let port = match server.answer()? {
             Answer::Listening(port) => port,
             other => return Err(server.unexpected(&other)),
         };
-        let mut client = Peer::start("client", workload, mode, cpus.map(|ids| ids[1]), Some(port))?;
+        let mut client =
+            Peer::start("client", workload, mode, cpus.map(|ids| ids[1]), SocketAddr::new(address, port))?;
         match client.answer()? {
             Answer::Connected => {}
             other => return Err(client.unexpected(&other)),
@@ -44,6 +47,14 @@ impl Pair {
         let mut pair = Self { mode, kind: workload.kind, server, client, unseen: false };
         pair.warm()?;
         Ok(pair)
+    }
+
+    /// The connection ends of both processes, where they can be seen.
+    pub(crate) fn connections(&self) -> Option<Vec<Connection>> {
+        let pids = [self.server.process.id(), self.client.process.id()];
+        let mut seen = list::connections().ok()?;
+        seen.retain(|connection| pids.contains(&connection.pid));
+        Some(seen)
     }
 
     pub(crate) fn measure(&mut self, time: Duration) -> Result<Vec<f64>, Error> {
@@ -61,25 +72,23 @@ impl Pair {
 
     /// Until all connections are promoted, if that is expected and can be seen.
     fn warm(&mut self) -> Result<(), Error> {
-        let pids = [self.server.process.id(), self.client.process.id()];
         let expected = 2 * self.kind.connections();
-        let mut missing = None;
-        for _ in 0..WARMINGS {
+        let begin = Instant::now();
+        loop {
             self.client.order(Order::Warm)?;
             if self.mode == Mode::Tcp || expected == 0 {
                 return Ok(());
             }
-            let Ok(mut seen) = list::connections() else {
+            let Some(seen) = self.connections() else {
                 self.unseen = true;
                 return Ok(());
             };
-            seen.retain(|connection| pids.contains(&connection.pid));
-            missing = unpromoted(&seen, expected);
-            if missing.is_none() {
-                return Ok(());
+            match unpromoted(&seen, expected) {
+                None => return Ok(()),
+                Some(what) if begin.elapsed() >= WARMING => return Err(Error::NotPromoted(what)),
+                Some(_) => {}
             }
         }
-        missing.map_or(Ok(()), |what| Err(Error::NotPromoted(what)))
     }
 }
 
@@ -112,16 +121,14 @@ impl Peer {
         workload: &Workload,
         mode: Mode,
         cpu: Option<usize>,
-        port: Option<u16>,
+        address: SocketAddr,
     ) -> Result<Self, Error> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(format!("bench-{role}")).args(["--workload", workload.name]);
         if let Some(cpu) = cpu {
             command.args(["--cpu", &cpu.to_string()]);
         }
-        if let Some(port) = port {
-            command.args(["--port", &port.to_string()]);
-        }
+        command.args(["--address", &address.to_string()]);
         mode.apply(&mut command)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command)?;

@@ -4,7 +4,7 @@
 //! connected, and then to each order that it reads from standard input.
 
 use std::io::{self, BufRead, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub(crate) trait Driver {
 /// Until the client hangs up.
 pub(crate) fn serve(args: &PeerArgs) -> Result<(), Error> {
     let workload = prepare(args)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))?;
+    let listener = TcpListener::bind(args.address)?;
     answer(&Answer::Listening(listener.local_addr()?.port()))?;
     Ok(match workload.kind {
         Kind::PingPong { size } => pingpong::serve(&listener, size),
@@ -61,7 +61,7 @@ pub(crate) fn serve(args: &PeerArgs) -> Result<(), Error> {
 /// Until there are no more orders.
 pub(crate) fn drive(args: &PeerArgs) -> Result<(), Error> {
     let workload = prepare(args)?;
-    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, args.port);
+    let address = args.address;
     let mut driver: Box<dyn Driver> = match workload.kind {
         Kind::PingPong { size } => Box::new(pingpong::PingPong::connect(address, size)?),
         Kind::Stream { size, unit } => Box::new(stream::Stream::connect(address, size, unit)?),

@@ -133,7 +133,7 @@ impl Measured {
     }
 }
 
-fn ratio(value: f64) -> Cell {
+pub(super) fn ratio(value: f64) -> Cell {
     let cell = table::number(format!("{value:.2}x"));
     match value {
         v if v >= 1.05 => cell.fg(Color::Green),
@@ -143,7 +143,7 @@ fn ratio(value: f64) -> Cell {
 }
 
 /// Of an even number of values the mean of the middle two.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.as_slice() {

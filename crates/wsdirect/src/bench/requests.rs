@@ -1,7 +1,7 @@
 //! Many connections, one outstanding request each, both ends waiting in epoll: the way of servers.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,7 @@ impl Lane {
 pub(crate) struct Requests(Set);
 
 impl Requests {
-    pub(crate) fn connect(address: SocketAddrV4, connections: usize, size: usize) -> io::Result<Self> {
+    pub(crate) fn connect(address: SocketAddr, connections: usize, size: usize) -> io::Result<Self> {
         let mut set = Set::new(connections, size)?;
         for _ in 0..connections {
             set.add(std::net::TcpStream::connect(address)?)?;
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn every_request_is_answered() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let address = SocketAddrV4::new([127, 0, 0, 1].into(), listener.local_addr().expect("bound").port());
+        let address = listener.local_addr().expect("bound");
         let server = thread::spawn(move || serve(listener, 5, 64));
         let mut client = Requests::connect(address, 5, 64).expect("connected");
         let start = Instant::now();

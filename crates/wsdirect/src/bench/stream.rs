@@ -5,7 +5,7 @@
 //! Timed bursts carry stamps to check in passing; one burst at the end is checked byte by byte.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn connect(address: SocketAddrV4, size: usize, unit: StreamUnit) -> io::Result<Self> {
+    pub(crate) fn connect(address: SocketAddr, size: usize, unit: StreamUnit) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, unit, message: vec![0; size], rate: 0.0 })
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn bursts_arrive_at_the_pace_that_is_reported() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let address = SocketAddrV4::new([127, 0, 0, 1].into(), listener.local_addr().expect("bound").port());
+        let address = listener.local_addr().expect("bound");
         let server = thread::spawn(move || serve(&listener, 1024));
         let mut client = Stream::connect(address, 1024, StreamUnit::GigaBytes).expect("connected");
         let time = client.burst(5000, false).expect("sent");

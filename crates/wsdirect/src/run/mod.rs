@@ -44,6 +44,9 @@ fn prepare(args: &RunArgs) -> Result<Command, Error> {
     if let Some(provider) = &args.provider {
         command.env("WSDIRECT_PROVIDER", provider_name(provider)?);
     }
+    if let Some(connect) = args.connect {
+        command.env("WSDIRECT_CONNECT", connect.name());
+    }
     if let Some(config) = &args.config {
         command.env("WSDIRECT_CONFIG", readable(config)?);
     }

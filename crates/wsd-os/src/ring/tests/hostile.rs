@@ -108,7 +108,7 @@ fn filled(start: u64) -> Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(300), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_shared_words_are_survived(start in any::<u64>(), ops in prop::collection::vec(op(), 1..100)) {

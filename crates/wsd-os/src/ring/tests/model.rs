@@ -138,7 +138,7 @@ fn step(p: &Pair, m: &mut Model, op: &Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(200), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn behaves_like_a_queue(start in 0..1u64 << 40, ops in prop::collection::vec(op(), 1..80)) {

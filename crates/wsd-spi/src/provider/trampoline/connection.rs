@@ -5,17 +5,20 @@ use core::ffi::c_int;
 use core::ptr;
 
 use super::socket::address;
-use super::{answer, descriptor, status};
+use super::{answer, bytes, descriptor, status};
 use crate::address::{AddressError, SOCKADDR_IN_LEN, SockAddr};
 use crate::error::WsaError;
 use crate::ffi::{
     DWORD_PTR, FD_ACCEPT, FD_ACCEPT_BIT, FD_CONNECT, FD_CONNECT_BIT, INVALID_SOCKET, LONG, LPCONDITIONPROC,
     LPINT, LPQOS, LPWSABUF, LPWSANETWORKEVENTS, SOCKADDR, SOCKET, WSAEVENT,
 };
-use crate::provider::{ConditionFunction, Instance, SanProvider};
+use crate::provider::{ConditionFunction, ConnectExtras, Instance, SanProvider};
 use crate::value::{Event, EventMask};
 
-/// `WSPConnect` (section 6.8): connect data is `WSAEPROTONOSUPPORT`, flow specifications are `WSAEOPNOTSUPP`.
+/// Longest connect data that is read, in bytes.
+const LONGEST_CALLER_DATA: usize = 4096;
+
+/// `WSPConnect` (section 6.8).
 pub(super) unsafe extern "system" fn connect<I: Instance>(
     s: SOCKET,
     name: *const SOCKADDR,
@@ -36,20 +39,35 @@ pub(super) unsafe extern "system" fn connect<I: Instance>(
                 AddressError::TooShort => WsaError::WSAEFAULT,
                 AddressError::Family(_) => WsaError::WSAEAFNOSUPPORT,
             })?;
-            // SAFETY: NULL or a valid buffer description.
-            if !lpCallerData.is_null() && (&raw const (*lpCallerData).len).read_unaligned() != 0 {
-                return Err(WsaError::WSAEPROTONOSUPPORT);
-            }
-            if !lpSQOS.is_null() {
-                return Err(WsaError::WSAEOPNOTSUPP);
-            }
+            // SAFETY: NULL or a valid buffer description, with its bytes.
+            let caller_data = if lpCallerData.is_null() { Vec::new() } else { caller_data(lpCallerData)? };
+            // SAFETY: NULL or valid.
+            let qos = if lpSQOS.is_null() { None } else { Some(lpSQOS.read_unaligned()) };
             if !lpCalleeData.is_null() {
                 // SAFETY: valid; no data comes back from the peer.
                 (&raw mut (*lpCalleeData).len).write_unaligned(0);
             }
-            started.provider.connect(s, name)
+            if caller_data.is_empty() && qos.is_none() {
+                started.provider.connect(s, name)
+            } else {
+                started.provider.connect_with(s, name, ConnectExtras { caller_data, qos })
+            }
         })
     }
+}
+
+/// The bytes of connect data.
+///
+/// # Safety
+/// `data` is valid, with the bytes that it describes.
+unsafe fn caller_data(data: LPWSABUF) -> Result<Vec<u8>, WsaError> {
+    // SAFETY: by the contract of this function.
+    let (buf, length) = unsafe { ((*data).buf, (*data).len as usize) };
+    if length > LONGEST_CALLER_DATA {
+        return Err(WsaError::WSAEFAULT);
+    }
+    // SAFETY: as above.
+    unsafe { bytes(buf.cast(), length) }
 }
 
 /// `WSPListen` (section 6.9).

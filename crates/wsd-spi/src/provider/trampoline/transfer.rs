@@ -15,6 +15,7 @@ use crate::provider::door::Started;
 use crate::provider::{
     Instance, MAX_DESCRIPTOR_LEN, RemoteBuffer, SanProvider, Submission, UserBuffer, UserBuffers,
 };
+use crate::value::SanSocket;
 
 /// `WSPSend` (section 6.11).
 pub(super) unsafe extern "system" fn send<I: Instance>(
@@ -29,16 +30,9 @@ pub(super) unsafe extern "system" fn send<I: Instance>(
     lpErrno: LPINT,
 ) -> c_int {
     let _untouched = (lpNumberOfBytesSent, lpThreadId);
+    let call = Transfer::new(s, dwBufferCount, lpOverlapped, lpCompletionRoutine, lpErrno);
     // SAFETY: all pointers are as the SPI says, and the request is the provider's until completion.
-    unsafe {
-        status::<I>(lpErrno, |started| {
-            let s = descriptor(s)?;
-            let buffers = plain_buffers(lpBuffers, dwBufferCount)?;
-            let request =
-                Request { overlapped: lpOverlapped, routine: lpCompletionRoutine, buffers, flags: dwFlags };
-            request.submit(started, |submission| started.provider.send(s, submission))
-        })
-    }
+    unsafe { call.message::<I>(lpBuffers, &raw const dwFlags, I::Provider::send) }
 }
 
 /// `WSPRecv` (section 6.12).
@@ -54,19 +48,9 @@ pub(super) unsafe extern "system" fn recv<I: Instance>(
     lpErrno: LPINT,
 ) -> c_int {
     let _untouched = (lpNumberOfBytesRecvd, lpThreadId);
+    let call = Transfer::new(s, dwBufferCount, lpOverlapped, lpCompletionRoutine, lpErrno);
     // SAFETY: all pointers are as the SPI says, and the request is the provider's until completion.
-    unsafe {
-        status::<I>(lpErrno, |started| {
-            let s = descriptor(s)?;
-            let buffers = plain_buffers(lpBuffers, dwBufferCount)?;
-            if lpFlags.is_null() {
-                return Err(WsaError::WSAEFAULT);
-            }
-            let flags = lpFlags.read_unaligned();
-            let request = Request { overlapped: lpOverlapped, routine: lpCompletionRoutine, buffers, flags };
-            request.submit(started, |submission| started.provider.recv(s, submission))
-        })
-    }
+    unsafe { call.message::<I>(lpBuffers, lpFlags.cast_const(), I::Provider::recv) }
 }
 
 /// `WSPRdmaWrite` (section 6.18).
@@ -85,23 +69,10 @@ pub(super) unsafe extern "system" fn rdma_write<I: Instance>(
     lpErrno: LPINT,
 ) -> c_int {
     let _untouched = (lpdwNumberOfBytesWritten, lpThreadId);
+    let call = Transfer::new(s, dwBufferCount, lpOverlapped, lpCompletionRoutine, lpErrno);
+    let target = (lpTargetBufferDescriptor, dwTargetDescriptorLength, dwTargetBufferOffset);
     // SAFETY: all pointers are as the SPI says, and the request is the provider's until completion.
-    unsafe {
-        status::<I>(lpErrno, |started| {
-            let s = descriptor(s)?;
-            let mut room: DescriptorBytes = [0; MAX_DESCRIPTOR_LEN];
-            let remote = remote::<I>(
-                lpTargetBufferDescriptor,
-                dwTargetDescriptorLength,
-                dwTargetBufferOffset,
-                &mut room,
-            )?;
-            let buffers = registered_buffers(lpBuffers, dwBufferCount)?;
-            let request =
-                Request { overlapped: lpOverlapped, routine: lpCompletionRoutine, buffers, flags: dwFlags };
-            request.submit(started, |submission| started.provider.rdma_write(s, remote, submission))
-        })
-    }
+    unsafe { call.rdma::<I>(lpBuffers, target, dwFlags, I::Provider::rdma_write) }
 }
 
 /// `WSPRdmaRead` (section 6.18).
@@ -120,22 +91,81 @@ pub(super) unsafe extern "system" fn rdma_read<I: Instance>(
     lpErrno: LPINT,
 ) -> c_int {
     let _untouched = (lpdwNumberOfBytesRead, lpThreadId);
+    let call = Transfer::new(s, dwBufferCount, lpOverlapped, lpCompletionRoutine, lpErrno);
+    let target = (lpTargetBufferDescriptor, dwTargetDescriptorLength, dwTargetBufferOffset);
     // SAFETY: all pointers are as the SPI says, and the request is the provider's until completion.
-    unsafe {
-        status::<I>(lpErrno, |started| {
-            let s = descriptor(s)?;
-            let mut room: DescriptorBytes = [0; MAX_DESCRIPTOR_LEN];
-            let remote = remote::<I>(
-                lpTargetBufferDescriptor,
-                dwTargetDescriptorLength,
-                dwTargetBufferOffset,
-                &mut room,
-            )?;
-            let buffers = registered_buffers(lpBuffers, dwBufferCount)?;
-            let request =
-                Request { overlapped: lpOverlapped, routine: lpCompletionRoutine, buffers, flags: dwFlags };
-            request.submit(started, |submission| started.provider.rdma_read(s, remote, submission))
-        })
+    unsafe { call.rdma::<I>(lpBuffers, target, dwFlags, I::Provider::rdma_read) }
+}
+
+/// What all four calls are given.
+struct Transfer {
+    s: SOCKET,
+    overlapped: LPWSAOVERLAPPED,
+    routine: Option<LPWSAOVERLAPPED_COMPLETION_ROUTINE>,
+    count: DWORD,
+    errno: LPINT,
+}
+
+impl Transfer {
+    fn new(
+        s: SOCKET,
+        count: DWORD,
+        overlapped: LPWSAOVERLAPPED,
+        routine: Option<LPWSAOVERLAPPED_COMPLETION_ROUTINE>,
+        errno: LPINT,
+    ) -> Self {
+        Self { s, overlapped, routine, count, errno }
+    }
+
+    /// A message to or from the peer.
+    ///
+    /// # Safety
+    /// All pointers are as the SPI says, and the request is the provider's until completion.
+    unsafe fn message<I: Instance>(
+        self,
+        buffers: LPWSABUF,
+        flags: *const DWORD,
+        provider: impl FnOnce(&I::Provider, SanSocket, Submission<'_>) -> Result<(), WsaError>,
+    ) -> c_int {
+        // SAFETY: the contract is the same.
+        unsafe {
+            status::<I>(self.errno, |started| {
+                let s = descriptor(self.s)?;
+                let buffers = plain_buffers(buffers, self.count)?;
+                if flags.is_null() {
+                    return Err(WsaError::WSAEFAULT);
+                }
+                let request = self.request(buffers, flags.read_unaligned());
+                request.submit(started, |submission| provider(&started.provider, s, submission))
+            })
+        }
+    }
+
+    /// Bytes to or from the peer's memory: a descriptor, its length, and the offset in what it describes.
+    ///
+    /// # Safety
+    /// As [`Transfer::message`].
+    unsafe fn rdma<I: Instance>(
+        self,
+        buffers: LPWSABUFEX,
+        (start, length, offset): (LPVOID, DWORD, DWORD),
+        flags: DWORD,
+        provider: impl FnOnce(&I::Provider, SanSocket, RemoteBuffer<'_>, Submission<'_>) -> Result<(), WsaError>,
+    ) -> c_int {
+        // SAFETY: the contract is the same.
+        unsafe {
+            status::<I>(self.errno, |started| {
+                let s = descriptor(self.s)?;
+                let mut room: DescriptorBytes = [0; MAX_DESCRIPTOR_LEN];
+                let remote = remote::<I>(start, length, offset, &mut room)?;
+                let request = self.request(registered_buffers(buffers, self.count)?, flags);
+                request.submit(started, |submission| provider(&started.provider, s, remote, submission))
+            })
+        }
+    }
+
+    fn request(&self, buffers: UserBuffers, flags: DWORD) -> Request {
+        Request { overlapped: self.overlapped, routine: self.routine, buffers, flags }
     }
 }
 

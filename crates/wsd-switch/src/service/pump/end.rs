@@ -2,9 +2,9 @@
 //! death is told from its silence.
 
 use wsd_os::clock;
-use wsd_session::{SendState, Session};
+use wsd_session::{Lockstep, SendState, Session, Standing};
 
-use super::super::companion::Stage;
+use super::super::companion::{Companion, Stage};
 use super::super::port::Port;
 use super::super::steps::{Step, catch_up};
 use super::super::thread::Service;
@@ -52,7 +52,8 @@ impl Pump {
         match session.send_state() {
             SendState::Promoted { .. } => self.outlet.is_finished(),
             SendState::Rewinding { .. } => false,
-            _ => true,
+            // Whether the direction begins is the peer's next word.
+            _ => !matches!(session.standing(), Standing::Unsure { .. }),
         }
     }
 }
@@ -71,6 +72,11 @@ impl Service {
         }
         if self.drain(stream).is_err() {
             return false;
+        }
+        let broken = |companion: &Companion| companion.port.is_broken() && companion.fails_over();
+        if self.companions.get(&stream.index).is_some_and(broken) {
+            self.break_off(stream, Reason::CompanionLost);
+            return true;
         }
         let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
         let (Some(session), Some(pump)) = (companion.session.as_mut(), companion.pump.as_mut()) else {
@@ -119,13 +125,49 @@ impl Service {
         waits
     }
 
+    /// After the last message has gone: whether it has yet to arrive, so that the kernel's socket is kept for the case that the
+    /// companion breaks before.
+    pub(in super::super) fn farewell_waits(&mut self, stream: &Stream) -> bool {
+        if !self.fails_over(stream.index) {
+            return false;
+        }
+        let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
+        let (Stage::Up, Some(session), Some(pump)) =
+            (companion.stage, companion.session.as_ref(), companion.pump.as_mut())
+        else {
+            return companion.stage == Stage::Mending;
+        };
+        if !matches!(session.lockstep(), Lockstep::Settled { .. })
+            || session.is_reset()
+            || companion.peer_said_bye
+        {
+            return false;
+        }
+        let now = clock::now_ns();
+        let late = pump.closing.until.is_some_and(|until| until <= now);
+        if companion.port.is_broken() {
+            self.break_off(stream, Reason::CompanionLost);
+            return true;
+        }
+        let waits = !companion.port.all_sent() && !late;
+        if waits {
+            self.alarms.insert(stream.index, now + FAREWELL_EVERY);
+        }
+        waits
+    }
+
     fn drain(&mut self, stream: &Stream) -> Step {
         if let Some(session) = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut()) {
             catch_up(session, stream);
         }
         self.receive(stream)?;
+        if self.fails_over(stream.index) {
+            self.lockstep_of_closed(stream)?;
+        }
         self.pump(stream)?;
-        self.transmit(stream)
+        self.transmit(stream)?;
+        // The peer's end may be on its way to another process, which has to be waited for.
+        self.suspend(stream)
     }
 
     /// The companion's connection broke: what the peer had said before is heard.
@@ -189,6 +231,14 @@ impl Service {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return false };
         let (Stage::Up, Some(pump)) = (companion.stage, companion.pump.as_mut()) else { return false };
         if stream.record.life() == Life::Closed {
+            self.look(stream.index);
+            return true;
+        }
+        let promoting = companion.session.as_ref().is_some_and(|session| {
+            session.agreement().is_some_and(|agreed| agreed.fails_over())
+                && !matches!(session.lockstep(), Lockstep::Settled { .. })
+        });
+        if promoting && !pump.closing.peer_gone {
             self.look(stream.index);
             return true;
         }

@@ -18,10 +18,10 @@ static PROGRESS: AtomicU32 = AtomicU32::new(0);
 const PATIENCE: u64 = 5_000_000_000;
 
 /// Counts a connection.
-pub(super) struct Unsettled;
+pub(crate) struct Unsettled;
 
 impl Unsettled {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         UNSETTLED.fetch_add(1, Ordering::AcqRel);
         Self
     }
@@ -58,7 +58,7 @@ pub(crate) fn settle(reason: Reason) {
         .filter_map(|(fd, entry)| Some(Stream::at(entry.load(Ordering::Acquire).checked_sub(1)?)?.with(fd)))
         .filter(is_pumped)
         .collect();
-    // All at once, then one after the other.
+    let began = clock::now_ns();
     for stream in &open {
         if stream.record.change_attach(Attach::Attached, Attach::Leaving) {
             stream.record.set_reason(Some(reason));
@@ -66,7 +66,7 @@ pub(crate) fn settle(reason: Reason) {
         }
     }
     for stream in &open {
-        let _ = process::leave(stream, reason);
+        let _ = process::leave_since(stream, reason, began);
     }
     wait_for_closed();
 }

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
+use wsd_os::atomic::Ordering;
 use wsd_os::ring::{AREA_BYTES, ProducerState};
 use wsd_session::{Agreement, Direction, Piece, PumpReceiver, ReceiveStep, Session};
 use wsd_spi::client::{RdmaRegistration, Registration, Remote};
 use wsd_spi::{MemoryAccess, WsaError};
 
 use super::super::port::{Port, RDMA_SLOT};
-use super::memory::RingMemory;
+use super::memory::{PumpMemory, RingMemory};
 use super::{Fault, OPERATIONS, busy};
+use crate::sharing::page::Page;
 use crate::wait::wake::SERVICE;
 
 /// Slots of the RDMA reads.
@@ -21,7 +23,7 @@ const CAPACITY: usize = AREA_BYTES[1];
 /// See the [module](self).
 pub(super) struct Inlet {
     pub(super) memory: RingMemory,
-    writer: ProducerState,
+    writer: &'static ProducerState,
     flow: Option<Flow>,
 }
 
@@ -48,36 +50,65 @@ struct Read {
     _target: Registration,
 }
 
-impl Inlet {
-    pub(super) fn new(memory: RingMemory) -> Self {
-        Self { memory, writer: ProducerState::default(), flow: None }
-    }
-
-    /// The peer sends everything from `start` on to us.
-    pub(super) fn promoted(&mut self, start: u64, agreement: &Agreement) {
-        self.memory.ring().begin(&self.writer, start);
-        let limits = agreement.pump_limits(Direction::Receive);
-        self.flow = Some(Flow {
-            receiver: PumpReceiver::new(start, CAPACITY as u64, limits),
+impl Flow {
+    fn new(receiver: PumpReceiver) -> Self {
+        Self {
+            receiver,
             source: Vec::new(),
             reads: VecDeque::new(),
             exposed: None,
             stopping: false,
             mark: None,
             fresh: true,
-        });
+        }
+    }
+}
+
+impl Inlet {
+    pub(super) fn new(memory: &PumpMemory) -> Self {
+        Self { memory: memory.read.clone(), writer: &memory.page.inlet, flow: None }
+    }
+
+    /// One that goes on where another process has stopped.
+    pub(super) fn arrived(memory: &PumpMemory, receiver: PumpReceiver) -> Self {
+        let mark = Some(memory.page.urgent[1].load(Ordering::Relaxed)).filter(|after| *after != 0);
+        Self { flow: Some(Flow { mark, ..Flow::new(receiver) }), ..Self::new(memory) }
+    }
+
+    /// For the next process; `None` unless nothing large is outstanding.
+    pub(super) fn depart(&self, page: &Page) -> Option<&PumpReceiver> {
+        let flow = self.flow.as_ref().filter(|flow| flow.receiver.is_idle())?;
+        page.urgent[1].store(flow.mark.unwrap_or(0), Ordering::Relaxed);
+        Some(&flow.receiver)
+    }
+
+    /// Whether nothing large is outstanding.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flow.as_ref().is_none_or(|flow| flow.receiver.is_idle())
+    }
+
+    /// The peer sends everything from `start` on to us.
+    pub(super) fn promoted(&mut self, start: u64, agreement: &Agreement) {
+        self.memory.ring().begin(self.writer, start);
+        let limits = agreement.pump_limits(Direction::Receive);
+        self.flow = Some(Flow::new(PumpReceiver::new(start, CAPACITY as u64, limits)));
     }
 
     fn flow(&mut self) -> Result<&mut Flow, Fault> {
         self.flow.as_mut().ok_or_else(Fault::early)
     }
 
-    /// Does what can be done now; whether that was anything.
-    pub(super) fn turn(&mut self, session: &mut Session, port: &mut Port) -> Result<bool, Fault> {
+    /// Does what can be done now; whether that was anything. `begins`: windows may be told.
+    pub(super) fn turn(
+        &mut self,
+        session: &mut Session,
+        port: &mut Port,
+        begins: bool,
+    ) -> Result<bool, Fault> {
         let ring = self.memory.ring();
         let Some(flow) = self.flow.as_mut().filter(|flow| !flow.stopping) else { return Ok(false) };
-        ring.writable(&self.writer)?;
-        ring.note_reader_control(&self.writer, &ring.reader_control());
+        ring.writable(self.writer)?;
+        ring.note_reader_control(self.writer, &ring.reader_control());
         flow.receiver.taken(self.writer.known_head())?;
         let mut moved = false;
         for _ in 0..16 {
@@ -86,6 +117,7 @@ impl Inlet {
             let step = flow.receiver.plan(contiguous as u64);
             match step {
                 ReceiveStep::Wait => break,
+                ReceiveStep::Window { .. } if !begins => break,
                 ReceiveStep::Read(piece) => {
                     if !self.read(piece, port)? {
                         break;
@@ -110,7 +142,7 @@ impl Inlet {
 
     /// Free bytes in one piece, from an offset on that is not before the published end, at most `max`.
     fn free(&self, offset: u64, max: usize) -> Result<wsd_os::ring::Span, Fault> {
-        let mut staging = self.memory.ring().stage(&self.writer);
+        let mut staging = self.memory.ring().stage(self.writer);
         // Looks at the reader's cursor, so that `advance` is not held back by an old one.
         staging.free_spans(usize::MAX)?;
         staging.advance(usize::try_from(offset.saturating_sub(self.writer.tail())).unwrap_or(usize::MAX));
@@ -123,7 +155,7 @@ impl Inlet {
         let arrived = flow.receiver.received().saturating_sub(self.writer.tail());
         if arrived != 0 {
             self.set_mark()?;
-            let mut staging = self.memory.ring().stage(&self.writer);
+            let mut staging = self.memory.ring().stage(self.writer);
             staging.free_spans(usize::MAX)?;
             staging.advance(usize::try_from(arrived).unwrap_or(usize::MAX));
             staging.publish();
@@ -146,8 +178,8 @@ impl Inlet {
     /// Grows the ring if `total` bytes, which the window allows, do not fit. Nothing may be on its way into it.
     fn make_room(&self, total: u64) -> Result<(), Fault> {
         let ring = self.memory.ring();
-        while (ring.writable(&self.writer)? as u64) < total {
-            if !ring.grow(&self.writer) {
+        while (ring.writable(self.writer)? as u64) < total {
+            if !ring.grow(self.writer) {
                 return Err(Fault::broken("the window is larger than the ring"));
             }
         }
@@ -157,7 +189,7 @@ impl Inlet {
     /// Asks the program's readers to kick the service thread; whether there is news already.
     pub(super) fn arm(&self) -> bool {
         match &self.flow {
-            Some(flow) if !flow.stopping => !self.memory.ring().arm_space_wait(&self.writer, SERVICE),
+            Some(flow) if !flow.stopping => !self.memory.ring().arm_space_wait(self.writer, SERVICE),
             _ => false,
         }
     }
@@ -173,13 +205,13 @@ impl Inlet {
         self.set_mark()?;
         let ring = self.memory.ring();
         loop {
-            let written = ring.write(&self.writer, bytes)?;
+            let written = ring.write(self.writer, bytes)?;
             bytes = &bytes[written..];
             if bytes.is_empty() {
                 self.flow()?.fresh = true;
                 return Ok(());
             }
-            if !ring.grow(&self.writer) {
+            if !ring.grow(self.writer) {
                 return Err(Fault::broken("the window is larger than the ring"));
             }
         }
@@ -213,7 +245,7 @@ impl Inlet {
         let flow = self.flow()?;
         flow.receiver.on_fin(offset)?;
         flow.fresh = true;
-        self.memory.ring().set_fin(&self.writer);
+        self.memory.ring().set_fin(self.writer);
         Ok(())
     }
 
@@ -302,7 +334,7 @@ impl Inlet {
 
     /// Whether the program has something to read, or to learn.
     pub(super) fn is_unread(&self) -> bool {
-        let _ = self.memory.ring().writable(&self.writer);
+        let _ = self.memory.ring().writable(self.writer);
         self.writer.begun() && self.writer.known_head() != self.writer.tail()
     }
 

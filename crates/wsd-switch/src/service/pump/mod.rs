@@ -8,30 +8,38 @@
 mod end;
 mod exit;
 mod inlet;
+mod lockstep;
 mod memory;
+mod mend;
 mod outlet;
 
 use wsd_os::ring::Violation;
-use wsd_session::{Event, PumpError, ReceiveState, Session, WrongState};
+use wsd_session::{
+    Event, PumpError, PumpReceiver, PumpSender, ReceiveState, Session, Suspension, WrongState, pack,
+};
 use wsd_spi::WsaError;
 
 use super::companion::Stage;
 use super::port::Port;
 use super::steps::{Failure, Step, fail};
 use super::thread::Service;
-use crate::family::Attach;
+use crate::family::{Attach, First};
 use crate::reason::Reason;
+use crate::sharing;
+use crate::sharing::page::Page;
 use crate::stream::state::Stream;
 use crate::trace;
 use crate::wait::wake::wake;
 
-pub(crate) use exit::{restart_in_child, settle};
+pub(crate) use exit::{Unsettled, restart_in_child, settle};
 
 use end::Closing;
 pub(super) use end::Farewell;
-use exit::Unsettled;
 use inlet::Inlet;
-use memory::RingMemory;
+use lockstep::Pace;
+pub(super) use memory::PumpMemory;
+use mend::Mend;
+pub(super) use mend::{LONGEST_PAUSE, put_off};
 use outlet::Outlet;
 
 /// RDMA operations of one direction that run at a time.
@@ -41,9 +49,16 @@ const ROUNDS: usize = 16;
 
 /// Both directions of a connection.
 pub(super) struct Pump {
+    memory: PumpMemory,
     outlet: Outlet,
     inlet: Inlet,
     closing: Closing,
+    /// The promotion of both directions.
+    pace: Pace,
+    /// When both directions were promoted together (monotonic nanoseconds).
+    settled: Option<u64>,
+    /// The companion is gone, and the streams are going back to TCP.
+    mend: Option<Mend>,
     _unsettled: Unsettled,
 }
 
@@ -86,28 +101,70 @@ impl From<WrongState> for Fault {
 }
 
 /// Whether an operation may be tried again when another one has ended.
-fn busy(error: WsaError) -> bool {
+pub(super) fn busy(error: WsaError) -> bool {
     matches!(error, WsaError::WSAENOBUFS | WsaError::WSAEWOULDBLOCK)
 }
 
 impl Pump {
     /// Rings for both directions. `None`: no memory.
     fn new() -> Option<Self> {
-        Some(Self {
-            outlet: Outlet::new(RingMemory::new()?),
-            inlet: Inlet::new(RingMemory::new()?),
-            closing: Closing::default(),
-            _unsettled: Unsettled::new(),
-        })
+        let memory = PumpMemory::new()?;
+        let (outlet, inlet) = (Outlet::new(&memory), Inlet::new(&memory));
+        Some(Self::with(memory, outlet, inlet))
     }
 
-    fn turn(&mut self, session: &mut Session, port: &mut Port) -> Result<bool, Fault> {
+    fn with(memory: PumpMemory, outlet: Outlet, inlet: Inlet) -> Self {
+        Self {
+            memory,
+            outlet,
+            inlet,
+            closing: Closing::default(),
+            pace: Pace::default(),
+            settled: None,
+            mend: None,
+            _unsettled: Unsettled::new(),
+        }
+    }
+
+    /// A pump that goes on where another process has stopped.
+    pub(super) fn arrived(memory: PumpMemory, sender: PumpSender, receiver: PumpReceiver) -> Self {
+        let (outlet, inlet) = (Outlet::arrived(&memory, sender), Inlet::arrived(&memory, receiver));
+        Self::with(memory, outlet, inlet)
+    }
+
+    /// What the next process needs to know, but for what is in the memory. `None`: not now.
+    pub(super) fn depart(&self, session: &Session) -> Option<Vec<u8>> {
+        let page = self.memory.page;
+        pack(session, self.outlet.depart(page)?, self.inlet.depart(page)?).ok()
+    }
+
+    /// What the processes that share the connection have in common.
+    pub(super) fn page(&self) -> &'static Page {
+        self.memory.page
+    }
+
+    /// The memory of a pump that has departed.
+    pub(super) fn into_memory(self) -> PumpMemory {
+        self.memory
+    }
+
+    /// Whether no large transfer of this end's is outstanding.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.outlet.is_idle()
+    }
+
+    /// Whether no large transfer is outstanding.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outlet.is_idle() && self.inlet.is_idle()
+    }
+
+    fn turn(&mut self, session: &mut Session, port: &mut Port, begins: bool) -> Result<bool, Fault> {
         while let Some((slot, result)) = port.rdma_done() {
             if !self.inlet.completed(slot, result)? {
                 self.outlet.completed(slot, result)?;
             }
         }
-        Ok(self.inlet.turn(session, port)? | self.outlet.turn(session, port)?)
+        Ok(self.inlet.turn(session, port, begins)? | self.outlet.turn(session, port, begins)?)
     }
 
     fn on_event(&mut self, session: &Session, event: Event<'_>) -> Result<(), Fault> {
@@ -179,12 +236,30 @@ impl Service {
     pub(super) fn open_pump(&mut self, stream: &Stream) -> Step {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         let channel = stream.channel().map_err(|_| fail(Reason::NoMemory))?;
-        let pump = Pump::new().ok_or(fail(Reason::NoMemory))?;
+        let mut pump = Pump::new().ok_or(fail(Reason::NoMemory))?;
         // No pair: sleepers at the other end of the rings are this process's own service thread.
-        channel.send.store(pump.outlet.memory.ring());
-        channel.recv.store(pump.inlet.memory.ring());
+        pump.memory.show(channel);
+        let first = stream.record.first() != First::No;
+        if let Some(memory) = pump.memory.take_fd().filter(|_| first) {
+            sharing::keep_memory(channel, memory);
+        }
         companion.pump = Some(pump);
         companion.port.be_patient();
+        Ok(())
+    }
+
+    /// SAN first: both directions begin at once, since what the peer says next may be about either.
+    pub(super) fn begin_pump(&mut self, stream: &Stream) -> Step {
+        let lost = || fail(Reason::NegotiationFailed);
+        let companion = self.companions.get_mut(&stream.index).ok_or_else(lost)?;
+        let session = companion.session.as_ref().ok_or_else(lost)?;
+        let agreement = session.agreement().ok_or_else(lost)?;
+        let pump = companion.pump.as_mut().ok_or_else(lost)?;
+        pump.outlet.memory.ring().begin(&stream.record.send.ring, 0);
+        // Now: the peer's first window may have arrived together with its last word of the negotiation.
+        pump.outlet.begin(session).map_err(|fault| broken(&fault))?;
+        pump.inlet.promoted(0, agreement);
+        self.open_page(stream);
         Ok(())
     }
 
@@ -206,7 +281,8 @@ impl Service {
             else {
                 return Ok(());
             };
-            let moved = match pump.turn(session, &mut companion.port) {
+            let begins = companion.leaving.is_none() && session.suspension() == Suspension::None;
+            let moved = match pump.turn(session, &mut companion.port, begins) {
                 Ok(moved) => moved,
                 Err(fault) => {
                     self.wake_program(stream);
@@ -217,16 +293,30 @@ impl Service {
             if promoted && pump.inlet.waits_to_freeze() {
                 self.freeze(stream)?;
             }
+            let queued = self.has_queued(stream.index);
             self.wake_program(stream);
             self.transmit(stream)?;
             if self.companions.get(&stream.index).is_some_and(|companion| companion.port.is_broken()) {
-                self.await_last_words(stream.index);
+                if self.fails_over(stream.index) {
+                    self.break_off(stream, Reason::CompanionLost);
+                } else {
+                    self.await_last_words(stream.index);
+                }
                 return Ok(());
             }
+            // Bytes waited for a queued message to go first, and nothing else would call for them once it has gone.
+            let moved = moved || (queued && !self.has_queued(stream.index));
             let Some(pump) = self.companions.get(&stream.index).and_then(|companion| companion.pump.as_ref())
             else {
                 return Ok(());
             };
+            if !begins {
+                // What the program does is looked at when blocks may be begun again.
+                if moved {
+                    continue;
+                }
+                return Ok(());
+            }
             let news = pump.inlet.arm() | pump.outlet.arm().map_err(|fault| broken(&fault))?;
             if !moved && !news {
                 return Ok(());
@@ -234,6 +324,12 @@ impl Service {
         }
         super::kick::kick(stream.index);
         Ok(())
+    }
+
+    /// Whether messages of the connection's session wait to be sent.
+    fn has_queued(&self, index: u32) -> bool {
+        let session = self.companions.get(&index).and_then(|companion| companion.session.as_ref());
+        session.is_some_and(wsd_session::Session::has_queued)
     }
 
     /// Wakes the program's threads for which something came.
@@ -256,6 +352,12 @@ impl Service {
     fn pump_fault(&mut self, stream: &Stream, fault: &Fault) -> Step {
         match fault {
             Fault::Broken(_) => Err(broken(fault)),
+            Fault::Provider if self.fails_over(stream.index) => {
+                self.break_off(stream, Reason::CompanionLost);
+                Ok(())
+            }
+            // There is no TCP to go back to.
+            Fault::Provider if stream.record.first() != First::No => Err(fail(Reason::ProviderFailed)),
             Fault::Provider => {
                 trace::note(format_args!("connection {}: the provider failed; back to TCP", stream.index));
                 if stream.record.change_attach(Attach::Attached, Attach::Leaving) {

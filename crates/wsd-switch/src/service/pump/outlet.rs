@@ -3,14 +3,16 @@
 
 use std::collections::VecDeque;
 
+use wsd_os::atomic::Ordering;
 use wsd_os::ring::{ConsumerState, Ring, WriterControl};
-use wsd_session::{Agreement, Direction, Piece, PumpSender, SendState, SendStep, Session, Supply};
+use wsd_session::{Direction, Piece, PumpSender, SendState, SendStep, Session, Supply};
 use wsd_spi::client::{RdmaRegistration, Registration, Remote, Segment};
 use wsd_spi::{MemoryAccess, WsaError};
 
 use super::super::port::{Port, RDMA_SLOT};
-use super::memory::RingMemory;
+use super::memory::{PumpMemory, RingMemory};
 use super::{Fault, OPERATIONS, busy};
+use crate::sharing::page::Page;
 use crate::wait::wake::SERVICE;
 
 /// Slots of the RDMA writes.
@@ -21,7 +23,7 @@ const MESSAGE: usize = 4096;
 /// See the [module](self).
 pub(super) struct Outlet {
     pub(super) memory: RingMemory,
-    reader: ConsumerState,
+    reader: &'static ConsumerState,
     flow: Option<Flow>,
 }
 
@@ -53,25 +55,57 @@ struct Seen {
 }
 
 impl Outlet {
-    pub(super) fn new(memory: RingMemory) -> Self {
-        Self { memory, reader: ConsumerState::default(), flow: None }
+    pub(super) fn new(memory: &PumpMemory) -> Self {
+        Self { memory: memory.written.clone(), reader: &memory.page.outlet, flow: None }
     }
 
-    /// Does what can be done now; whether that was anything.
-    pub(super) fn turn(&mut self, session: &mut Session, port: &mut Port) -> Result<bool, Fault> {
+    /// One that goes on where another process has stopped.
+    pub(super) fn arrived(memory: &PumpMemory, sender: PumpSender) -> Self {
+        let flow = Flow {
+            urgent: memory.page.urgent[0].load(Ordering::Relaxed),
+            ended: sender.has_end(),
+            ..Flow::new(sender)
+        };
+        Self { flow: Some(flow), ..Self::new(memory) }
+    }
+
+    /// For the next process; `None` unless nothing large is outstanding.
+    pub(super) fn depart(&self, page: &Page) -> Option<&PumpSender> {
+        let flow = self.flow.as_ref().filter(|flow| flow.sender.is_idle())?;
+        page.urgent[0].store(flow.urgent, Ordering::Relaxed);
+        Some(&flow.sender)
+    }
+
+    /// Whether nothing large is outstanding.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flow.as_ref().is_none_or(|flow| flow.sender.is_idle())
+    }
+
+    /// Does what can be done now; whether that was anything. `begins`: blocks may be begun.
+    pub(super) fn turn(
+        &mut self,
+        session: &mut Session,
+        port: &mut Port,
+        begins: bool,
+    ) -> Result<bool, Fault> {
         if self.flow.is_none() && !self.begin(session)? {
             return Ok(false);
         }
         let Some(flow) = &mut self.flow else { return Ok(false) };
         let ring = self.memory.ring();
-        flow.seen = Seen { readable: ring.readable(&self.reader)?, control: ring.writer_control() };
-        flow.hear(session)?;
+        flow.seen = Seen { readable: ring.readable(self.reader)?, control: ring.writer_control() };
+        if begins {
+            flow.hear(session)?;
+        }
         let mut moved = false;
         for _ in 0..16 {
             let may_send = port.can_send() && session.may_send_data();
-            let supply = flow.supply(ring, &self.reader, may_send)?;
+            let supply = flow.supply(ring, self.reader, may_send)?;
             let step = flow.sender.plan(supply);
-            if !flow.take(step, &self.memory, &self.reader, session, port)? {
+            if !begins && step.is_beginning() {
+                break;
+            }
+            if !flow.take(step, &self.memory, self.reader, session, port)? {
                 break;
             }
             moved = true;
@@ -80,25 +114,27 @@ impl Outlet {
     }
 
     /// The direction was promoted: from now on the ring is emptied here.
-    fn begin(&mut self, session: &Session) -> Result<bool, Fault> {
+    pub(super) fn begin(&mut self, session: &Session) -> Result<bool, Fault> {
         let (SendState::Promoted { start }, Some(agreement)) = (session.send_state(), session.agreement())
         else {
             return Ok(false);
         };
-        if !self.memory.ring().accept_begin(&self.reader, start)? {
+        if !self.memory.ring().accept_begin(self.reader, start)? {
             return Err(Fault::broken("a direction was promoted whose ring has not begun"));
         }
-        self.flow = Some(Flow::new(start, agreement));
+        let mut flow = Flow::new(PumpSender::new(start, agreement.pump_limits(Direction::Send)));
+        flow.urgent = start;
+        self.flow = Some(flow);
         Ok(true)
     }
 
     /// Asks the program's writers to kick the service thread; whether there is news already.
     pub(super) fn arm(&self) -> Result<bool, Fault> {
         let ring = self.memory.ring();
-        ring.arm_data_wait(&self.reader, SERVICE);
+        ring.arm_data_wait(self.reader, SERVICE);
         let Some(flow) = &self.flow else { return Ok(false) };
         // The bytes that are kept are in the ring all the time, so the ring's own "news" means nothing here.
-        Ok(flow.seen != Seen { readable: ring.readable(&self.reader)?, control: ring.writer_control() })
+        Ok(flow.seen != Seen { readable: ring.readable(self.reader)?, control: ring.writer_control() })
     }
 
     /// Whether the program's writers got room since the last call.
@@ -112,7 +148,7 @@ impl Outlet {
         flow.sender.on_window(room, taken)?;
         let free = flow.sender.keep_from() - self.reader.head();
         if free != 0 {
-            self.memory.ring().consume(&self.reader, usize::try_from(free).unwrap_or(usize::MAX))?;
+            self.memory.ring().consume(self.reader, usize::try_from(free).unwrap_or(usize::MAX))?;
             flow.freed = true;
         }
         Ok(())
@@ -157,6 +193,11 @@ impl Outlet {
         self.flow.as_ref().map_or((0, 0), |flow| (flow.sender.offset(), flow.sender.keep_from()))
     }
 
+    /// Bytes of the stream from this offset on are still in the ring.
+    pub(super) fn kept_from(&self) -> u64 {
+        self.reader.head()
+    }
+
     /// An RDMA write has ended; false: it was not one of ours.
     pub(super) fn completed(&mut self, slot: u8, result: Result<u32, WsaError>) -> Result<bool, Fault> {
         let Some(flow) = &mut self.flow else { return Ok(false) };
@@ -183,15 +224,15 @@ impl Outlet {
 }
 
 impl Flow {
-    fn new(start: u64, agreement: &Agreement) -> Self {
+    fn new(sender: PumpSender) -> Self {
         Self {
-            sender: PumpSender::new(start, agreement.pump_limits(Direction::Send)),
+            sender,
             exposed: None,
             source: None,
             target: Vec::new(),
             writes: VecDeque::new(),
             seen: Seen::default(),
-            urgent: start,
+            urgent: 0,
             ended: false,
             freed: false,
         }

@@ -1,11 +1,15 @@
 //! What a set reports: its ready list, and the kernel's events made true.
 
+use std::time::Duration;
+
 use wsd_os::atomic::Ordering;
+use wsd_os::poll::ppoll;
 
 use super::member::{EDGE, EVENTS, Member, ONESHOT};
-use super::registry::{Inner, Set, is_wakeup, modify, ours};
-use crate::family::{self, Attach};
-use crate::front::EpollEvent;
+use super::registry::{Inner, Set, is_wakeup, ours};
+use crate::family;
+use crate::front::{EpollEvent, PollFd};
+use crate::sharing;
 use crate::stream::readiness::{self, ERR, HUP, SEND_EVENTS};
 use crate::stream::state::Stream;
 use crate::wait::wake::lane_bit;
@@ -39,22 +43,25 @@ impl Set {
     fn report(&self, inner: &mut Inner, fd: i32, emit: &mut impl FnMut(EpollEvent)) -> bool {
         let member = &mut inner.members[fd as usize];
         let Some(stream) = live(member, fd) else { return false };
-        let companion = matches!(stream.record.attach(), Attach::Attached | Attach::Leaving);
+        let companion = stream.record.is_served();
         if !companion || member.spent {
             member.fresh = false;
-            if !companion && (member.served || member.masked) {
-                // A modification makes the kernel report again what is true now.
-                (member.served, member.masked) = (false, false);
-                modify(self.epfd(), fd, member.events);
+            if !companion {
+                self.give_to_kernel(fd, member);
             }
             return false;
         }
         member.served = true;
         let wanted = (member.events & EVENTS) | ERR | HUP;
         let edge = member.events & EDGE != 0;
-        let mut true_now = readiness::of(&stream).events & wanted;
+        let ready = readiness::of(&stream);
+        if ready.kernel != 0 && !member.in_kernel {
+            self.give_to_kernel(fd, member);
+        }
+        let mut true_now = ready.events & wanted;
         if true_now == 0 || edge {
             let unready_send = if true_now & SEND_EVENTS == 0 { member.events & SEND_EVENTS } else { 0 };
+            sharing::wait_in_set(&stream, member.events, None);
             readiness::arm(&stream, lane_bit(self.lane()), unready_send);
             if true_now == 0 {
                 // What came before the arming is found now; what comes after it is notified.
@@ -64,6 +71,10 @@ impl Set {
         let fresh = std::mem::take(&mut member.fresh);
         if true_now == 0 || (edge && !fresh) {
             return false;
+        }
+        if edge {
+            // An edge tells all that is true (epoll(7)), the other direction's part, too.
+            true_now |= asked(fd, ready.kernel & wanted);
         }
         emit(member.event(true_now));
         member.reported = inner.round;
@@ -75,7 +86,7 @@ impl Set {
     }
 
     /// Translates the kernel's events in place and drops what is not true; how many are left, and whether to look again.
-    pub(super) fn translate(&self, epfd: i32, events: &mut [EpollEvent], beside: bool) -> (usize, bool) {
+    pub(super) fn translate(&self, events: &mut [EpollEvent], beside: bool) -> (usize, bool) {
         let mut rung = false;
         let mut kept = 0;
         let mut held = None;
@@ -96,7 +107,7 @@ impl Set {
             let Some(member) = held.inner.members.get_mut(low as usize).filter(|member| member.used) else {
                 continue;
             };
-            let true_now = self.true_part(epfd, low as i32, member, event.events);
+            let true_now = self.true_part(low as i32, member, event.events);
             // What the ready list has just reported stands in the same answer already.
             if true_now != 0 && !(beside && member.reported == round) {
                 events[kept] = member.event(true_now);
@@ -107,33 +118,38 @@ impl Set {
     }
 
     /// What of a kernel event on a tracked socket is true.
-    fn true_part(&self, epfd: i32, fd: i32, member: &mut Member, events: u32) -> u32 {
+    fn true_part(&self, fd: i32, member: &mut Member, events: u32) -> u32 {
         let Some(stream) = live(member, fd) else { return events };
-        if !matches!(stream.record.attach(), Attach::Attached | Attach::Leaving) {
-            return events;
-        }
-        member.served = true;
+        // Reported by the ready list already, while the kernel's set had it armed, too.
         if member.spent {
             return 0;
         }
+        if !stream.record.is_served() {
+            return events;
+        }
+        member.served = true;
         let ready = readiness::of(&stream);
         let wanted = (member.events & EVENTS) | ERR | HUP;
         let from_kernel = events & ready.kernel;
-        if events & SEND_EVENTS != 0 && ready.kernel & SEND_EVENTS == 0 && !member.masked {
+        if ready.kernel == 0 {
+            self.take_from_kernel(fd, member);
+        } else if events & SEND_EVENTS != 0
+            && ready.kernel & SEND_EVENTS == 0
+            && !member.masked
+            && member.events & (EDGE | ONESHOT) == 0
+        {
             // TCP is idle and would say "writable" for ever; whether the ring takes bytes the ready list tells.
-            if member.events & (EDGE | ONESHOT) == 0 {
-                member.masked = true;
-                modify(epfd, fd, member.events & !SEND_EVENTS);
-            }
+            member.masked = true;
+            self.ask_kernel_for(fd, member, member.events & !SEND_EVENTS);
         }
         let only_about_sending = events & !SEND_EVENTS == 0;
         let true_now =
             if from_kernel == 0 && only_about_sending { 0 } else { from_kernel | (ready.events & wanted) };
         if member.events & ONESHOT != 0 {
-            if true_now == 0 {
+            if true_now == 0 && member.in_kernel {
                 // The kernel has disarmed it for an event that the program never sees.
-                modify(epfd, fd, member.events);
-            } else {
+                self.ask_kernel_for(fd, member, member.events);
+            } else if true_now != 0 {
                 member.spent = true;
             }
         }
@@ -151,4 +167,16 @@ fn live(member: &Member, fd: i32) -> Option<Stream> {
         record,
         generation,
     })
+}
+
+/// What of `events` the kernel says of a socket now.
+fn asked(fd: i32, events: u32) -> u32 {
+    if events == 0 {
+        return 0;
+    }
+    let mut fds = [PollFd { fd, events: events as i16, revents: 0 }];
+    match ppoll(&mut fds, Some(Duration::ZERO), None) {
+        Ok(_) => u32::from(fds[0].revents as u16) & events,
+        Err(_) => 0,
+    }
 }

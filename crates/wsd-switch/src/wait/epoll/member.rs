@@ -1,6 +1,7 @@
 //! A tracked socket in an epoll set.
 
 use crate::front::EpollEvent;
+use crate::stream::state::Stream;
 
 pub(super) const EDGE: u32 = 1 << 31;
 pub(super) const ONESHOT: u32 = 1 << 30;
@@ -13,6 +14,8 @@ pub(super) const EVENTS: u32 = 0x0000_FFFF;
 pub(super) struct Member {
     /// In use.
     pub(super) used: bool,
+    /// The kernel's set has it too.
+    pub(super) in_kernel: bool,
     /// Record and its generation at registration.
     pub(super) index: u32,
     pub(super) generation: u32,
@@ -34,6 +37,11 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// Whether it is this connection's registration.
+    pub(super) fn is(&self, stream: &Stream) -> bool {
+        self.used && self.index == stream.index && self.generation == stream.generation
+    }
+
     /// What the program is told.
     pub(super) fn event(&self, events: u32) -> EpollEvent {
         EpollEvent { events, u64: self.data }

@@ -2,19 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
 use wsd_os::doorbell;
 use wsd_os::fd::{AsRawFd, BorrowedFd};
 use wsd_os::memory::{FdSlot, SharedSlot, SparseArray};
-use wsd_os::poll::epoll_ctl_raw;
-use wsd_os::signal::Critical;
+use wsd_os::poll::{PollFd, epoll_ctl_raw, ppoll};
+use wsd_os::signal::{Critical, Mask};
 
-use super::member::{EXCLUSIVE, Member};
+use super::member::Member;
+use crate::family;
 use crate::family::layout::{DESCRIPTORS, RECORDS};
-use crate::family::{self, Attach, table};
 use crate::front::EpollEvent;
 use crate::process;
 use crate::reason::Reason;
@@ -57,6 +59,17 @@ pub(super) struct Inner {
     pub(super) ready: VecDeque<i32>,
     /// Counts the looks at the ready list.
     pub(super) round: u32,
+}
+
+impl Inner {
+    /// Room for the descriptor, on the ready list too.
+    pub(super) fn make_room(&mut self, number: usize) {
+        if self.members.len() <= number {
+            self.members.resize(number + 1, Member::default());
+            let have = self.ready.len();
+            self.ready.reserve((number + 1).saturating_sub(have));
+        }
+    }
 }
 
 /// The lock, with signal handlers deferred.
@@ -124,18 +137,13 @@ fn add(epfd: i32, fd: BorrowedFd<'_>, datum: u64) -> Result<(), Errno> {
     epoll_ctl_raw(epfd, ADD, fd.as_raw_fd(), Some(event))
 }
 
-const ADD: i32 = 1;
-const DEL: i32 = 2;
-const MODIFY: i32 = 3;
-
-/// Changes the kernel's registration of a tracked socket.
-pub(super) fn modify(epfd: i32, fd: i32, events: u32) {
-    let _ = epoll_ctl_raw(epfd, MODIFY, fd, Some(EpollEvent { events, u64: datum(fd as u32) }));
-}
+pub(super) const ADD: i32 = 1;
+pub(super) const DEL: i32 = 2;
+pub(super) const MODIFY: i32 = 3;
 
 impl Set {
     /// Makes the set for `epfd` and adds its wake-ups to the kernel's set.
-    fn create(epfd: i32) -> Result<&'static Self, Errno> {
+    pub(super) fn create(epfd: i32) -> Result<&'static Self, Errno> {
         let set: &'static Self = Box::leak(Box::new(Self {
             lane: AtomicU32::new(bells::take_lane().unwrap_or(0)),
             nudge: FdSlot::new(),
@@ -155,6 +163,8 @@ impl Set {
         }
         slot(epfd).ok_or(Errno::BADF)?.store(set);
         HIGHEST.fetch_max(epfd as u32 + 1, Ordering::AcqRel);
+        // Who waits already does not know of it.
+        set.nudge();
         Ok(set)
     }
 
@@ -180,6 +190,19 @@ impl Set {
     /// members stay on TCP, or go back.
     pub(super) fn expose(&self) {
         self.exposed.store(1, Ordering::Release);
+        self.leave_all(|stream| {
+            process::abandon(stream, Reason::KernelCall);
+            let _ = process::leave(stream, Reason::KernelCall);
+        });
+    }
+
+    /// Whether [`Set::expose`] was called.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.exposed.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes members to TCP by `leave`, then gives them to the kernel's set, for whose events alone some wait.
+    fn leave_all(&self, leave: impl Fn(&Stream)) {
         let members: Vec<(i32, Member)> = {
             let held = self.hold();
             let numbered = held.inner.members.iter().enumerate();
@@ -187,21 +210,16 @@ impl Set {
         };
         for (fd, member) in members {
             if let Some(stream) = Stream::at(member.index).filter(|s| s.generation == member.generation) {
-                let _ = process::leave(&stream.with(fd), Reason::KernelCall);
+                leave(&stream.with(fd));
+                self.settle(fd);
             }
         }
     }
 
     /// In a forked child: connections that the parent's companion serves come to TCP, where both can wait for them.
     pub(super) fn bring_home(&self) {
-        if self.inherited.load(Ordering::Relaxed) == 0 || !self.has_companions() {
-            return;
-        }
-        let members: Vec<Member> = self.hold().inner.members.iter().filter(|m| m.used).copied().collect();
-        for member in members {
-            if let Some(stream) = Stream::at(member.index).filter(|s| s.generation == member.generation) {
-                process::bring_home(&stream);
-            }
+        if self.inherited.load(Ordering::Relaxed) != 0 && self.has_companions() {
+            self.leave_all(process::bring_home);
         }
     }
 
@@ -214,6 +232,28 @@ impl Set {
         if let Ok(event) = self.nudge.get_or_make(doorbell::event) {
             doorbell::signal(event);
         }
+    }
+
+    /// Sleeps outside of a set that a fork has left to this process: the wake-ups in the kernel's set are the parent's. Whether the
+    /// nudge came; `None`: the set is this process's own, and its wake-ups are in it.
+    pub(super) fn sleep_beside(
+        &self,
+        epfd: i32,
+        timeout: Option<Duration>,
+        mask: Option<Mask>,
+    ) -> Result<Option<bool>, Errno> {
+        if self.inherited.load(Ordering::Relaxed) == 0 {
+            return Ok(None);
+        }
+        let nudge = self.nudge.get_or_make(doorbell::event)?.as_raw_fd();
+        let mut fds =
+            [epfd, nudge].map(|fd| PollFd { fd, events: crate::stream::readiness::IN as i16, revents: 0 });
+        ppoll(&mut fds, timeout, mask)?;
+        let nudged = fds[1].revents != 0;
+        if nudged {
+            self.calm();
+        }
+        Ok(Some(nudged))
     }
 
     /// Silences the nudge.
@@ -231,83 +271,27 @@ impl Set {
     }
 }
 
-/// See [`crate::front::epoll_ctl`].
-pub(crate) fn control(
-    epfd: i32,
-    op: i32,
-    fd: i32,
-    event: Option<EpollEvent>,
-    kernel: &mut impl FnMut(Option<EpollEvent>) -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    let tracked = family::get().and_then(|family| Some((family, table::find(family, fd)?)));
-    let Some((family, index)) = tracked else {
-        // A set within a set.
-        if op == ADD {
-            expose(fd);
-        }
-        return kernel(event);
-    };
-    if table::in_vfork_child() {
-        return kernel(event);
-    }
-    let set = match find(epfd) {
-        Some(set) => set,
-        None if op == ADD => match Set::create(epfd) {
-            Ok(set) => set,
-            // No set of ours: the socket stays with the kernel.
-            Err(_) => {
-                family.record(index).set_attach(Attach::Never);
-                return kernel(event);
+/// A connection has news: its members go to the ready lists, and whoever sleeps on their sets is woken.
+pub(crate) fn news(index: u32) {
+    let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
+    match watcher.load(Ordering::Acquire) {
+        0 => {}
+        MANY => {
+            for (_, set) in all() {
+                set.list(index);
             }
-        },
-        None => return kernel(event),
-    };
-    let Some(event) = event.filter(|_| op != DEL) else {
-        kernel(None)?;
-        set.forget_member(fd);
-        return Ok(());
-    };
-    let events = event.events;
-    kernel(Some(EpollEvent { events, u64: datum(fd as u32) }))?;
-    set.register(epfd, fd, index, event);
-    Ok(())
+        }
+        one => {
+            if let Some(set) = find(one as i32 - 1) {
+                set.list(index);
+            }
+        }
+    }
 }
 
 impl Set {
-    fn register(&'static self, epfd: i32, fd: i32, index: u32, event: EpollEvent) {
-        let Some(family) = family::get() else { return };
-        let record = family.record(index);
-        let number = fd as usize;
-        let events = event.events;
-        if events & EXCLUSIVE != 0 || self.exposed.load(Ordering::Acquire) != 0 {
-            record.change_attach(Attach::No, Attach::Never);
-        }
-        {
-            let mut held = self.hold();
-            if held.inner.members.len() <= number {
-                held.inner.members.resize(number + 1, Member::default());
-                let wanted = number + 1;
-                let have = held.inner.ready.len();
-                held.inner.ready.reserve(wanted.saturating_sub(have));
-            }
-            let listed = held.inner.members[number].listed;
-            held.inner.members[number] = Member {
-                used: true,
-                index,
-                generation: record.generation.load(Ordering::Acquire),
-                events,
-                data: event.u64,
-                listed,
-                ..Member::default()
-            };
-        }
-        self.watch(epfd, index);
-        if record.attach() == Attach::Attached {
-            news(index, true);
-        }
-    }
-
-    fn watch(&self, epfd: i32, index: u32) {
+    /// News of the record comes to this set.
+    pub(super) fn watch(&self, epfd: i32, index: u32) {
         let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
         let mine = epfd as u32 + 1;
         let before = watcher.load(Ordering::Acquire);
@@ -321,34 +305,15 @@ impl Set {
         }
     }
 
-    fn forget_member(&self, fd: i32) {
-        let mut held = self.hold();
-        if let Some(member) = usize::try_from(fd).ok().and_then(|number| held.inner.members.get_mut(number)) {
-            member.used = false;
-        }
+    /// Whether a member of this record is armed for some of the events.
+    fn waits_for(&self, index: u32, events: u32) -> bool {
+        let armed = |member: &Member| {
+            member.used && member.index == index && !member.spent && member.events & events != 0
+        };
+        self.hold().inner.members.iter().any(armed)
     }
-}
 
-/// A connection has news: its members go to the ready lists. `local`: whoever sleeps must be woken from here.
-pub(crate) fn news(index: u32, local: bool) {
-    let Some(watcher) = WATCHERS.get().and_then(|watchers| watchers.get(index as usize)) else { return };
-    match watcher.load(Ordering::Acquire) {
-        0 => {}
-        MANY => {
-            for (_, set) in all() {
-                set.list(index, true);
-            }
-        }
-        one => {
-            if let Some(set) = find(one as i32 - 1) {
-                set.list(index, local);
-            }
-        }
-    }
-}
-
-impl Set {
-    fn list(&self, index: u32, nudge: bool) {
+    fn list(&self, index: u32) {
         let mut found = false;
         {
             let mut held = self.hold();
@@ -373,10 +338,20 @@ impl Set {
         }
         if found {
             self.companions.store(1, Ordering::Release);
-            if nudge || self.sleepers.load(Ordering::SeqCst) != 0 {
+            if self.sleepers.load(Ordering::SeqCst) != 0 {
                 self.nudge();
             }
         }
+    }
+}
+
+/// Whether a set of this process is to tell when some of the events happen to a record.
+pub(crate) fn waits_for(index: u32, events: u32) -> bool {
+    let watcher = WATCHERS.get().and_then(|watchers| watchers.get(index as usize));
+    match watcher.map_or(0, |watcher| watcher.load(Ordering::Acquire)) {
+        0 => false,
+        MANY => all().any(|(_, set)| set.waits_for(index, events)),
+        one => find(one as i32 - 1).is_some_and(|set| set.waits_for(index, events)),
     }
 }
 
@@ -446,12 +421,35 @@ pub(crate) fn highest() -> u32 {
 
 /// Before a fork: no set may be in the middle of a change.
 pub(crate) fn before_fork() {
-    FORKING.with_borrow_mut(|held| held.extend(all().map(|(_, set)| set.hold())));
+    let mut sets: Vec<&'static Set> = all().map(|(_, set)| set).collect();
+    // A set that several descriptors name is held once.
+    sets.sort_unstable_by_key(|set| ptr::from_ref(*set));
+    sets.dedup_by(|one, other| ptr::eq(*one, *other));
+    FORKING.with_borrow_mut(|held| held.extend(sets.into_iter().map(Set::hold)));
 }
 
 /// After a fork, in both processes.
 pub(crate) fn after_fork() {
     FORKING.with_borrow_mut(Vec::clear);
+}
+
+/// In the child of a fork, before [`after_fork`]: what the parent knows as the record `from` is this process's own one.
+pub(crate) fn inherit(from: u32, to: &Stream) {
+    FORKING.with_borrow_mut(|held| {
+        let members = held.iter_mut().flat_map(|held| held.inner.members.iter_mut());
+        for member in members.filter(|member| member.used && member.index == from) {
+            (member.index, member.generation) = (to.index, to.generation);
+        }
+    });
+    let watchers = |index: u32| WATCHERS.get().and_then(|watchers| watchers.get(index as usize));
+    if let (Some(parents), Some(own)) = (watchers(from), watchers(to.index)) {
+        let watcher = parents.swap(0, Ordering::AcqRel);
+        own.store(watcher, Ordering::Release);
+        if let Some(channel) = channel::of(to.index).filter(|_| watcher != 0) {
+            // Inherited sets have no other lane.
+            channel.lanes.store(1, Ordering::Release);
+        }
+    }
 }
 
 /// In the child: the sets are shared with the parent, whose wake-ups are in them.

@@ -1,0 +1,53 @@
+//! Running the suite from a test: its processes are the test program itself.
+#![allow(dead_code, unreachable_pub, reason = "every test file uses a part")]
+
+use std::path::{Path, PathBuf};
+
+use wsd_conformance::{Check, Finding, Helper, Outcome};
+
+/// The built library of a provider of this workspace: beside the test program's folder.
+pub fn library(name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("own path");
+    let folder = program.ancestors().nth(2).expect("target/PROFILE/deps/PROGRAM");
+    let path = folder.join(format!("lib{name}.so"));
+    let package = name.replace('_', "-");
+    assert!(path.is_file(), "no {}: `cargo build -p {package}` builds it", path.display());
+    path
+}
+
+/// Runs the wanted checks on a provider.
+pub fn check(library: &Path, wanted: impl Fn(&Check) -> bool) -> Vec<Finding> {
+    check_with(library, wanted, &[])
+}
+
+/// Runs the wanted checks on a provider, with these variables in the environment of its processes.
+pub fn check_with(
+    library: &Path,
+    wanted: impl Fn(&Check) -> bool,
+    variables: &[(&str, &str)],
+) -> Vec<Finding> {
+    let own = std::env::current_exe().expect("own path");
+    let variables = variables.iter().map(|(name, value)| format!("{name}={value}").into());
+    let test = ["--exact", "process_of_the_suite", "--ignored", "--nocapture"].map(Into::into);
+    let arguments = variables.chain([own.into_os_string()]).chain(test).collect();
+    let helper = Helper { program: "env".into(), arguments };
+    let tell = |finding: &Finding| match finding.outcome {
+        Outcome::Pass => {}
+        _ => println!("{finding}"),
+    };
+    wsd_conformance::run(library, &helper, wanted, tell).expect("the suite runs")
+}
+
+/// The findings that are failures.
+pub fn failed(findings: &[Finding]) -> Vec<&Finding> {
+    findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail(_))).collect()
+}
+
+/// To be called by an ignored test named `process_of_the_suite`.
+pub fn serve() {
+    if std::env::var_os("WSD_CONFORMANCE_ROLE").is_some() {
+        wsd_conformance::serve().expect("the suite is there");
+        // Nobody reads what the test harness would say.
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,91 @@
+//! Limits to the time that others may take: a peer that is stopped answers nothing.
+
+use std::collections::VecDeque;
+
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use wsd_os::clock::now_ns;
+use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, hidden};
+
+use crate::common::Common;
+use crate::descriptors::Tracked;
+
+/// What is waited for, oldest first, and a timer for the oldest. It runs out at most once per limit.
+#[derive(Debug)]
+pub struct Deadlines<T> {
+    limit_ns: u64,
+    /// The timer's datum in the epoll set.
+    datum: u64,
+    timer: Option<Tracked<OwnedFd>>,
+    armed: bool,
+    awaited: VecDeque<(u64, T)>,
+}
+
+impl<T> Deadlines<T> {
+    /// Nothing is waited for. Everything will have that limit, in nanoseconds; `datum` is the timer's in the epoll set.
+    pub fn new(limit_ns: u64, datum: u64) -> Self {
+        Self { limit_ns, datum, timer: None, armed: false, awaited: VecDeque::new() }
+    }
+
+    /// Whether nothing is waited for.
+    pub fn is_empty(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Something is waited for from now on.
+    pub fn add(&mut self, awaited: T, common: &Common) {
+        self.awaited.push_back((now_ns() + self.limit_ns, awaited));
+        self.arm(common);
+    }
+
+    /// Forgets the oldest as long as they are not `open` any more. Most are answered in order.
+    pub fn forget(&mut self, open: impl Fn(&T) -> bool) {
+        while self.awaited.pop_front_if(|(_, awaited)| !open(awaited)).is_some() {}
+    }
+
+    /// The timer has run out: now ask for what is [`expired`](Self::expired), then [`arm`](Self::arm) it again.
+    pub fn time_is_up(&mut self) {
+        if let Some(timer) = &self.timer {
+            // The number of times that it ran out does not matter.
+            let _ = rustix::io::read(timer.as_fd(), &mut [0u8; 8][..]);
+        }
+        self.armed = false;
+    }
+
+    /// The oldest, if its time is up.
+    pub fn expired(&mut self) -> Option<T> {
+        let now = now_ns();
+        self.awaited.pop_front_if(|(deadline, _)| *deadline <= now).map(|(_, awaited)| awaited)
+    }
+
+    /// Sets the timer for the oldest, unless it runs. Without a timer there is no limit.
+    pub fn arm(&mut self, common: &Common) {
+        let Some((deadline, _)) = self.awaited.front() else { return };
+        if self.armed {
+            return;
+        }
+        if self.timer.is_none() {
+            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+            let Ok(timer) = hidden(|| timerfd_create(TimerfdClockId::Monotonic, flags)) else { return };
+            let timer = Tracked::new(timer);
+            if common.watch_new(timer.as_raw_fd(), self.datum).is_err() {
+                return;
+            }
+            self.timer = Some(timer);
+        }
+        let Some(timer) = &self.timer else { return };
+        let (tv_sec, tv_nsec) = ((deadline / 1_000_000_000) as i64, (deadline % 1_000_000_000) as i64);
+        let once = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec { tv_sec, tv_nsec },
+        };
+        self.armed = timerfd_settime(timer.as_fd(), TimerfdTimerFlags::ABSTIME, &once).is_ok();
+    }
+
+    /// Forgets everything, and closes the timer.
+    pub fn clear(&mut self) {
+        (self.timer, self.armed) = (None, false);
+        self.awaited.clear();
+    }
+}
