@@ -11,7 +11,11 @@ use crate::fd::{AsFd, BorrowedFd, OwnedFd, hidden};
 /// The length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// Large enough for any packet of a dump (netlink(7) recommends 8192; the kernel uses up to 32768).
-pub(crate) const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 32 * 1024;
+/// Flag of a dump: all entries.
+const DUMP: u16 = (libc::NLM_F_ROOT | libc::NLM_F_MATCH) as u16;
+/// Flag of an answer: entries changed while they were listed.
+const INTERRUPTED: u16 = 0x10;
 
 /// `NETLINK_ROUTE`, protocol 0.
 pub(crate) const ROUTE: Option<Protocol> = None;
@@ -66,6 +70,28 @@ impl Netlink {
 impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Asks for all entries of a kind, `body` saying which, and gives each to `each`. False if they changed meanwhile.
+pub(crate) fn dump(
+    protocol: Option<Protocol>,
+    kind: u16,
+    body: &[u8],
+    mut each: impl FnMut(Message<'_>),
+) -> Result<bool, Errno> {
+    let netlink = Netlink::new(protocol, 0)?;
+    netlink.request(kind, DUMP, body)?;
+    let mut buffer = vec![0; BUFFER];
+    let mut complete = true;
+    loop {
+        for message in messages(netlink.receive(&mut buffer)?) {
+            complete &= message.flags & INTERRUPTED == 0;
+            match message.end() {
+                Some(end) => return end.map(|()| complete),
+                None => each(message),
+            }
+        }
     }
 }
 

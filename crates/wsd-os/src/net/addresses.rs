@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
 
-use crate::netlink::{self, BUFFER, Message, Netlink, ROUTE, attributes, messages, u32_at};
+use crate::netlink::{self, Message, ROUTE, attributes, u32_at};
 
 /// An address of an interface of this host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,10 +19,6 @@ pub struct InterfaceAddress {
     pub loopback: bool,
 }
 
-/// Flag of a dump: all entries.
-const DUMP: u16 = (libc::NLM_F_ROOT | libc::NLM_F_MATCH) as u16;
-/// Flag of an answer: entries changed while they were listed.
-const INTERRUPTED: u16 = 0x10;
 /// The length of `struct ifinfomsg`.
 const LINK: usize = 16;
 /// The length of `struct ifaddrmsg`.
@@ -35,7 +31,7 @@ const ADDRESS: usize = 8;
 /// `EAGAIN` if they change faster than they can be listed; `EMFILE`; `EACCES` or the like in a sandbox.
 pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, Errno> {
     let mut loopbacks = Vec::new();
-    dump(libc::RTM_GETLINK, LINK, |message| {
+    netlink::dump(ROUTE, libc::RTM_GETLINK, &[0; LINK], |message| {
         let (Some(index), Some(flags)) = (u32_at(message.body, 4), u32_at(message.body, 8)) else { return };
         if flags & libc::IFF_LOOPBACK as u32 != 0 {
             loopbacks.push(index);
@@ -43,30 +39,14 @@ pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, Errno> {
     })?;
     for _ in 0..8 {
         let mut found = Vec::new();
-        let complete = dump(libc::RTM_GETADDR, ADDRESS, |message| found.extend(read(message, &loopbacks)))?;
+        let complete = netlink::dump(ROUTE, libc::RTM_GETADDR, &[0; ADDRESS], |message| {
+            found.extend(read(message, &loopbacks));
+        })?;
         if complete {
             return Ok(found);
         }
     }
     Err(Errno::AGAIN)
-}
-
-/// Asks for all entries of a kind and gives each to `each`. False if they changed meanwhile.
-fn dump(kind: u16, header: usize, mut each: impl FnMut(Message<'_>)) -> Result<bool, Errno> {
-    let netlink = Netlink::new(ROUTE, 0)?;
-    // The header says "all families" by its zeros.
-    netlink.request(kind, DUMP, &[0; LINK][..header])?;
-    let mut buffer = vec![0; BUFFER];
-    let mut complete = true;
-    loop {
-        for message in messages(netlink.receive(&mut buffer)?) {
-            complete &= message.flags & INTERRUPTED == 0;
-            match message.end() {
-                Some(end) => return end.map(|()| complete),
-                None => each(message),
-            }
-        }
-    }
 }
 
 /// Reads an RTM_NEWADDR message: `struct ifaddrmsg` and attributes.
