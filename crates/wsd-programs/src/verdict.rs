@@ -85,9 +85,12 @@ pub fn assert_travelled_by(seen: &Seen, provider: &str) {
 /// The kernel carried less than so many percent of the payload.
 pub fn assert_kernel_carried_less_than(seen: &Seen, percent: u64, payload: u64) {
     let carried = seen.kernel.carried();
+    println!("the kernel carried {carried} of {payload} bytes, {} per mille", carried * 1000 / payload);
     assert!(
         carried * 100 < payload * percent,
-        "the kernel carried {carried} bytes, {percent} percent or more of {payload}"
+        "the kernel carried {carried} bytes, {percent} percent or more of {payload}, in {}\n{:#?}",
+        seen.summary(),
+        seen.connections.values().map(|observed| &observed.connection).collect::<Vec<_>>(),
     );
 }
 

@@ -51,13 +51,13 @@ fn fifty_clients() {
     let scene = Scene::new(Sides::Both);
     let redis = Redis::start(&scene);
     let watch = scene.watch(&[redis.port]);
-    let arguments = "--csv -t get,set,mset -c 50 -n 60000 -d 1000";
+    let arguments = "--csv -t get,set,mset -c 50 -n 90000 -d 1000";
     let printed = scene.client(&redis.client("redis-benchmark", arguments)).finish_text();
     assert_eq!(printed.lines().count(), 4, "{printed}");
     let seen = watch.stop();
     // Not by another provider, which would serve these addresses too.
     assert_travelled_by(&seen, "provider_c");
-    let payload = 60_000 * 1000 * 12;
+    let payload = 90_000 * 1000 * 12;
     scene.judge(&seen, &Expected { connections: 50, busy: 500_000, payload });
 }
 

@@ -34,7 +34,8 @@ fn check_rates(printed: &str, tests: usize) {
 fn many_clients(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let (clients, requests) = (50, scene.amount(60_000, 16_000));
+    // Enough that what goes by TCP before promotion counts little.
+    let (clients, requests) = (50, scene.amount(if scene.promotes() { 180_000 } else { 60_000 }, 16_000));
     let arguments = format!("-t get,set,mset -c {clients} -n {requests} -d 1000");
     let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 3);
@@ -47,10 +48,12 @@ fn many_clients(scene: &Scene) {
 fn long_answers(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let printed = scene.client(&benchmark(scene, port, "-t lrange -c 50 -n 8000 -d 100")).finish_text();
+    let requests = if scene.promotes() { 32_000 } else { 8000 };
+    let arguments = format!("-t lrange -c 50 -n {requests} -d 100");
+    let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     // The benchmark fills the list first, then asks for 100, 300, 500 and 600 elements.
     check_rates(&printed, 5);
-    let payload = 8000 * 100 * (100 + 300 + 500 + 600);
+    let payload = requests * 100 * (100 + 300 + 500 + 600);
     let seen = watch.stop();
     scene.judge(&seen, &Expected { connections: 50, busy: 1_000_000, payload });
 }
@@ -58,8 +61,7 @@ fn long_answers(scene: &Scene) {
 fn two_hundred_clients_with_pipelines(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    // Enough that what goes by TCP before promotion counts little.
-    let requests = if scene.promotes() { 1_500_000 } else { 300_000 };
+    let requests = if scene.promotes() { 4_000_000 } else { 300_000 };
     let arguments = format!("-t get,set -P 16 -c 200 -d 200 -n {requests}");
     let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 2);
