@@ -144,10 +144,44 @@ fn stopped_during_the_promotion() {
         let mut pair = Pair::start_with(server, client);
         let stopped = if of_server { &pair.server } else { &pair.client };
         stopped.await_stop();
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(std::time::Duration::from_millis(2500));
         stopped.go_on();
         pair.play(&conversation());
         pair.compare();
+    }
+}
+
+/// Megabytes are on their way by TCP when both directions are to be promoted again, and the program reads them slowly: its end says
+/// so (`Reading`, kind 30), and is waited for.
+#[test]
+fn slow_reader_is_waited_for() {
+    for writer in [0, 1] {
+        let faults = "plain,break-at=150,stop-at=sent:30";
+        let (server, client) = if writer == 1 { (faults, "plain") } else { ("plain", faults) };
+        let mut pair = Pair::start_with(server, client);
+        pair.await_promotion();
+        pair.say(
+            &json!({ "scene": "backlog", "total": 32_000_000, "largest": 300_000, "writer": writer })
+                .to_string(),
+        );
+        let stopped = if writer == 1 { &pair.server } else { &pair.client };
+        stopped.await_stop();
+        stopped.go_on();
+        pair.compare();
+    }
+}
+
+/// As above, and the writer ends before its last bytes are read: they arrive.
+#[test]
+fn writer_ends_before_a_slow_reader() {
+    for writer in [0, 1] {
+        let mut pair = Pair::start_with("plain,break-at=150", "plain");
+        pair.await_promotion();
+        let scene = json!({ "scene": "backlog", "total": 16_000_000, "largest": 300_000, "writer": writer, "exit": true });
+        pair.say(&scene.to_string());
+        let (client, server) = (pair.client.told(), pair.server.told());
+        let (wrote, read) = if writer == 1 { (client, server) } else { (server, client) };
+        assert!(read["received"] == wrote["sent"] && read["error"].is_null(), "{read}\n{}", pair.traces());
     }
 }
 

@@ -14,7 +14,7 @@ fn flow() -> impl Strategy<Value = Flow> {
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let offset = prop_oneof![8 => 0..200_u64, 1 => any::<u64>()];
     let length = prop_oneof![4 => Just(12_usize), 1 => 1..20_usize];
-    (0..29_u8, offset, any::<u32>(), length, flow(), 0..4_u16, any::<bool>()).prop_map(
+    (0..31_u8, offset, any::<u32>(), length, flow(), 0..4_u16, any::<bool>()).prop_map(
         |(kind, offset, total, length, flow, credits, written)| {
             let descriptor = vec![1; length];
             let descriptor = descriptor.as_slice();
@@ -50,6 +50,8 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
                     Mark::new(1 << (4 + total % 20), u64::from(total)).expect("a granule"),
                 ])),
                 26 => Message::StreamProof([length as u8; 32]),
+                27 => Message::Settled,
+                28 => Message::Reading,
                 _ => Message::Resume { receives: u16::from(kind) + credits },
             };
             bytes(credits, message)

@@ -3,7 +3,7 @@
 mod common;
 mod fail_over_world;
 
-use common::bytes;
+use common::{bytes, carry, next};
 use fail_over_world::{World, agreed};
 use proptest::prelude::*;
 use wsd_session::fail_over::FRAME_BYTES;
@@ -133,12 +133,48 @@ fn words_of_a_liar() {
     assert!(word(150, 300, true).check(120, 180, 250).is_err(), "an end that was not reached");
 }
 
+/// Section 10: an end that waits for its program to read says so, but not for ever.
+#[test]
+fn reading_puts_the_next_word_off() {
+    let mut store = Vec::new();
+    let mut put_off = || {
+        let (mut x, mut y) = agreed();
+        assert!(x.reading().is_err(), "nothing is fixed");
+        x.promoted(7).expect("its turn");
+        assert!(x.reading().is_err(), "it is the peer's turn");
+        carry(&mut x, &mut y, &mut store);
+        for _ in 0..Session::READINGS {
+            y.reading().expect("its turn");
+            carry(&mut y, &mut x, &mut store);
+            // Credit, now and then.
+            while let Some(message) = next(&mut x) {
+                y.receive(&message).expect("legal");
+                y.reposted(1);
+            }
+        }
+        assert!(y.reading().is_err(), "too often");
+        (x, y)
+    };
+    let (mut x, _) = put_off();
+    let late = bytes(0, Message::Reading);
+    assert_eq!(x.receive(&late), Err(ProtocolError::OutOfOrder(wsd_session::Kind::Reading)));
+    let (mut x, mut y) = put_off();
+    y.promoted(9).expect("its turn");
+    carry(&mut y, &mut x, &mut store);
+    assert_eq!(x.lockstep(), Lockstep::Both { own: 7, peer: 9 });
+    x.reading().expect("now it is its turn");
+    carry(&mut x, &mut y, &mut store);
+    assert!(y.reading().is_err(), "no longer its turn");
+    x.settle().expect("its turn");
+}
+
 /// Messages of the lockstep in the wrong state, and those of section 5, end the session.
 #[test]
 fn out_of_order() {
     let messages = [
         Message::Promoted { start: 7 },
         Message::Settled,
+        Message::Reading,
         Message::Refuse { reason: 0 },
         Message::Frozen { at: 100 },
         Message::Demoted { at: 100 },

@@ -101,6 +101,7 @@ fn vectors() -> Vec<(Message<'static>, String)> {
         ),
         (Message::StreamProof([0xC3; 32]), plain("1c 00 0300 20000000 0000000000000000") + &"c3".repeat(32)),
         (Message::Settled, plain("1d 00 0300 00000000 0000000000000000")),
+        (Message::Reading, plain("1e 00 0300 00000000 0000000000000000")),
     ]
 }
 
@@ -151,7 +152,7 @@ fn lengths_are_exact() {
 
 #[test]
 fn unknown_types_and_flags_are_refused() {
-    for number in (0..=255_u8).filter(|number| !(1..=29).contains(number)) {
+    for number in (0..=255_u8).filter(|number| !(1..=30).contains(number)) {
         let mut encoded = bytes(0, Message::Proven);
         encoded[0] = number;
         assert_eq!(Frame::decode(&encoded), Err(DecodeError::UnknownType(number)));

@@ -121,6 +121,20 @@ def burst(connection, me, scene):
     return read_all(connection, 40000, 0.002)
 
 
+def backlog(connection, me, scene):
+    """The writer writes as much as TCP takes, and the other one reads slowly."""
+    if me == scene["writer"]:
+        sent = send_story(connection, Story(me, scene["total"], scene["largest"]))
+        if scene.get("exit"):
+            print(json.dumps({"sent": sent}), flush=True)
+            os._exit(0)
+        connection.shutdown(socket.SHUT_WR)
+        return {"sent": sent, **read_all(connection)}
+    result = read_all(connection, 1 << 16, 0.01)
+    connection.shutdown(socket.SHUT_WR)
+    return {"sent": hashlib.sha256().hexdigest(), **result}
+
+
 def begin(connection):
     """Tells of the first 1000 bytes when they are there."""
     print(json.dumps(read_all(connection, until=1000)), flush=True)

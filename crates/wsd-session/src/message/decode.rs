@@ -111,6 +111,7 @@ fn take_message<'a>(header: &Header, input: &mut Reader<'a>) -> Result<Message<'
         }
         Kind::StreamProof => no_value(value, Message::StreamProof(input.array()?))?,
         Kind::Settled => no_value(value, Message::Settled)?,
+        Kind::Reading => no_value(value, Message::Reading)?,
     })
 }
 

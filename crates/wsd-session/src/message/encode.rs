@@ -91,6 +91,7 @@ fn flags_and_value(message: &Message<'_>) -> (u8, u64) {
         | Message::StreamMarks(_)
         | Message::StreamProof(_)
         | Message::Settled
+        | Message::Reading
         | Message::Bye => 0,
     };
     let written = matches!(message, Message::RdmaDone { written: true, .. });

@@ -88,6 +88,8 @@ kinds! {
     StreamProof = 28,
     /// [`Message::Settled`].
     Settled = 29,
+    /// [`Message::Reading`].
+    Reading = 30,
 }
 
 impl Message<'_> {
@@ -123,6 +125,7 @@ impl Message<'_> {
             Self::StreamMarks(_) => Kind::StreamMarks,
             Self::StreamProof(_) => Kind::StreamProof,
             Self::Settled => Kind::Settled,
+            Self::Reading => Kind::Reading,
         }
     }
 }

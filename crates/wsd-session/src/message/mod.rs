@@ -202,4 +202,6 @@ pub enum Message<'a> {
     StreamProof(Digest),
     /// Both directions are promoted, each from the offset that its sender has named (section 10).
     Settled,
+    /// The sender's program reads from TCP what has to be read before the sender's next word, and has not done yet (section 10).
+    Reading,
 }

@@ -48,6 +48,8 @@ pub enum Event<'a> {
     },
     /// Both directions are promoted, each from the offset that its sender has named: bytes may be sent (fail-over).
     Settled,
+    /// The peer's program is still reading from TCP what it has to: its next word is to be waited for anew (fail-over).
+    Reading,
     /// The peer takes both offsets back; the consents stand (fail-over).
     SteppedBack,
     /// The peer wants the direction demoted. `Receive`: freeze it. `Send`: the peer withdraws its consent; if the

@@ -64,6 +64,9 @@ pub enum Standing {
 }
 
 impl Session {
+    /// How often an end may put its next word off because its program still reads.
+    pub const READINGS: u8 = 10;
+
     /// How far the promotion of both directions is; always open unless the session can fail over.
     pub fn lockstep(&self) -> Lockstep {
         self.lockstep
@@ -84,10 +87,10 @@ impl Session {
     pub(super) fn fix(&mut self, own: u64, command: &'static str) -> Result<(), WrongState> {
         refuse_if(!self.may_fix(), command)?;
         self.queue(Message::Promoted { start: own }, command)?;
-        self.lockstep = match self.lockstep {
+        self.turn_to(match self.lockstep {
             Lockstep::Asked { peer } => Lockstep::Both { own, peer },
             _ => Lockstep::Fixed { own },
-        };
+        });
         Ok(())
     }
 
@@ -103,18 +106,24 @@ impl Session {
         self.both_promoted(own, peer).map_err(|_| WrongState { command: COMMAND })
     }
 
+    /// Whose turn it is tells that its program still reads from TCP what it has to: the peer waits anew for the next word. At most
+    /// [`Session::READINGS`] times in a turn.
+    pub fn reading(&mut self) -> Result<(), WrongState> {
+        const COMMAND: &str = "reading";
+        self.talking(COMMAND)?;
+        refuse_if(!self.is_to_read() || self.heard.bye || self.readings >= Self::READINGS, COMMAND)?;
+        self.queue(Message::Reading, COMMAND)?;
+        self.readings += 1;
+        Ok(())
+    }
+
     /// Whose turn it is takes both offsets back: the streams stay on TCP, the consents stand, and the connecting end may fix anew.
     pub fn step_back(&mut self) -> Result<(), WrongState> {
         const COMMAND: &str = "step_back";
         self.talking(COMMAND)?;
-        let turn = match self.lockstep {
-            Lockstep::Asked { .. } => true,
-            Lockstep::Both { .. } => self.role == Role::Connecting,
-            _ => false,
-        };
-        refuse_if(!turn, COMMAND)?;
+        refuse_if(!self.is_to_read(), COMMAND)?;
         self.queue(Message::Refuse { reason: 0 }, COMMAND)?;
-        self.lockstep = Lockstep::Open;
+        self.turn_to(Lockstep::Open);
         Ok(())
     }
 
@@ -132,7 +141,7 @@ impl Session {
         }
     }
 
-    /// `Promoted`, `Refuse` and `Settled` of a session that can fail over; `None`: not about the lockstep.
+    /// `Promoted`, `Reading`, `Refuse` and `Settled` of a session that can fail over; `None`: not about the lockstep.
     pub(super) fn lockstep_message<'a>(
         &mut self,
         kind: Kind,
@@ -144,20 +153,27 @@ impl Session {
                 if self.receive.state() == ReceiveState::Agreed
                     && self.send.state() == SendState::Consented =>
             {
-                self.lockstep = Lockstep::Asked { peer: *start };
+                self.turn_to(Lockstep::Asked { peer: *start });
                 Event::Promoted { start: *start }
             }
             (Message::Promoted { start }, Lockstep::Fixed { own }, Role::Connecting) => {
-                self.lockstep = Lockstep::Both { own, peer: *start };
+                self.turn_to(Lockstep::Both { own, peer: *start });
                 Event::Promoted { start: *start }
             }
             (Message::Settled, Lockstep::Both { own, peer }, Role::Listening) => {
                 self.both_promoted(own, peer).map_err(|_| out_of_order)?;
                 Event::Settled
             }
+            (Message::Reading, Lockstep::Fixed { .. }, Role::Connecting)
+            | (Message::Reading, Lockstep::Both { .. }, Role::Listening)
+                if self.readings < Self::READINGS =>
+            {
+                self.readings += 1;
+                Event::Reading
+            }
             (Message::Refuse { .. }, Lockstep::Fixed { .. }, Role::Connecting)
             | (Message::Refuse { .. }, Lockstep::Both { .. }, Role::Listening) => {
-                self.lockstep = Lockstep::Open;
+                self.turn_to(Lockstep::Open);
                 Event::SteppedBack
             }
             (Message::Refuse { .. }, Lockstep::Open, _) => return Ok(None),
@@ -166,10 +182,24 @@ impl Session {
         Ok(Some(event))
     }
 
+    /// Whether it is this end's turn, and its program has to have read TCP up to the peer's offset.
+    fn is_to_read(&self) -> bool {
+        match self.lockstep {
+            Lockstep::Asked { .. } => true,
+            Lockstep::Both { .. } => self.role == Role::Connecting,
+            _ => false,
+        }
+    }
+
+    fn turn_to(&mut self, next: Lockstep) {
+        self.lockstep = next;
+        self.readings = 0;
+    }
+
     fn both_promoted(&mut self, own: u64, peer: u64) -> Result<(), Illegal> {
         self.send.promote(own)?;
         self.receive.promoted(peer)?;
-        self.lockstep = Lockstep::Settled { own, peer };
+        self.turn_to(Lockstep::Settled { own, peer });
         Ok(())
     }
 }

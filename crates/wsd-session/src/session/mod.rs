@@ -96,6 +96,8 @@ pub struct Session {
     suspension: Suspension,
     stream_proof: StreamProof,
     lockstep: Lockstep,
+    /// How often whose turn it is has said that its program still reads.
+    readings: u8,
 }
 
 impl Session {
@@ -122,6 +124,7 @@ impl Session {
             suspension: Suspension::default(),
             stream_proof: StreamProof::default(),
             lockstep: Lockstep::default(),
+            readings: 0,
         })
     }
 

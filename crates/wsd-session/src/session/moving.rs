@@ -116,6 +116,7 @@ impl Session {
             suspension: Suspension::Quiet,
             stream_proof: StreamProof::default(),
             lockstep: Lockstep::default(),
+            readings: 0,
         };
         if session.can_move() { Ok(session) } else { Err(DecodeError::OutOfRange("agreement")) }
     }

@@ -89,7 +89,9 @@ impl Session {
             {
                 Err(ProtocolError::OutOfOrder(kind))
             }
-            Message::Promoted { .. } | Message::Settled | Message::Refuse { .. } if self.fails_over() => {
+            Message::Promoted { .. } | Message::Settled | Message::Reading | Message::Refuse { .. }
+                if self.fails_over() =>
+            {
                 match self.lockstep_message(kind, &message)? {
                     None => self.path_message(kind, message),
                     event => Ok(event),

@@ -46,6 +46,8 @@ pub struct End {
     owes_frame: bool,
     /// H of the peer, until the rest is pushed.
     push_from: Option<u64>,
+    /// Of three times that it may not wait for its program, it says twice that the program still reads, and then steps back.
+    readings: u32,
 }
 
 pub struct World {
@@ -141,7 +143,7 @@ impl World {
                 end.arrived_to += bytes.len() as u64;
                 end.arrived.extend(bytes);
             }
-            Some(Event::Promoted { .. }) | None => {}
+            Some(Event::Promoted { .. } | Event::Reading) | None => {}
             other => panic!("unexpected {other:?}"),
         }
         end.session.reposted(1);
@@ -280,6 +282,7 @@ impl End {
             found: false,
             owes_frame: false,
             push_from: None,
+            readings: 0,
         }
     }
 
@@ -300,8 +303,15 @@ impl End {
                 self.enter();
             }
             (Role::Listening, Lockstep::Asked { .. }) | (Role::Connecting, Lockstep::Both { .. })
+                if !patient && self.readings % 3 < 2 =>
+            {
+                self.readings += 1;
+                self.session.reading().expect("its turn");
+            }
+            (Role::Listening, Lockstep::Asked { .. }) | (Role::Connecting, Lockstep::Both { .. })
                 if !patient =>
             {
+                self.readings += 1;
                 self.session.step_back().expect("its turn");
                 self.step_back();
             }

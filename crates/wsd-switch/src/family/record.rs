@@ -38,6 +38,8 @@ pub(crate) const UNSEEN: u32 = 256;
 /// `flags`: the service thread waits until nobody is in the kernel path (send), or until TCP was read up to the offset that the
 /// sender has fixed (receive).
 pub(crate) const FIX_WANTED: u32 = 64;
+/// `flags`: the program wanted to write while the offset was fixed (send).
+pub(crate) const WRITE_WANTED: u32 = 512;
 
 /// Bit of `attach`: the last descriptor is gone. In the same word, so that exactly one of two frees the record.
 const CLOSED: u32 = 0x80;

@@ -58,7 +58,9 @@ impl Service {
             Standing::Promoted { .. } => self.break_off(stream, current_reason(stream)),
             Standing::Unsure { .. } => {
                 // The peer settles, or takes it back, within moments.
+                // Its words may need credit that this end has to return.
                 let heard = self.receive(stream).and_then(|()| self.lockstep(stream));
+                let heard = heard.and_then(|()| self.transmit(stream));
                 if heard.is_err() {
                     self.break_off(stream, current_reason(stream));
                 } else if let Some(session) =

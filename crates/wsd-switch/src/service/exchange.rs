@@ -83,6 +83,7 @@ impl Service {
             Event::Promoted { .. } if companion.fails_over() => {}
             // The peer's first bytes may follow at once.
             Event::Settled => return self.settled(stream),
+            Event::Reading => self.peer_reads(index),
             Event::SteppedBack => self.stepped_back(stream),
             Event::DemoteRequested { direction } => self.demotion_wanted(stream, direction)?,
             // `rewind` follows in the same round.

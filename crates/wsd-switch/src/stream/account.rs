@@ -2,9 +2,10 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::ops::Deref;
+use std::time::Duration;
 
 use wsd_os::atomic::Ordering;
-use wsd_os::clock;
+use wsd_os::{clock, futex};
 use wsd_session::Direction;
 
 use super::state::Stream;
@@ -15,6 +16,8 @@ use crate::service::kick;
 
 /// Bytes that weigh as much as a call.
 const BYTES_PER_CALL: u64 = 2048;
+/// How long a writer that has left the kernel leaves the way to the service thread, at most.
+const WAY_FOR_SERVICE: Duration = Duration::from_millis(20);
 
 impl Stream {
     /// After a call on the kernel's send path that moved the first `bytes` of `data`.
@@ -56,8 +59,12 @@ impl Stream {
 
     #[cold]
     fn left_send(&self) {
-        if self.record.send.common.unflag(FIX_WANTED) {
+        let common = &self.record.send.common;
+        let seen = common.change.load(Ordering::Acquire);
+        if common.unflag(FIX_WANTED) {
             kick::kick(self.index);
+            // A program that does nothing but write would be in the kernel again before the service thread has come.
+            let _ = futex::wait(&common.change, seen, Some(WAY_FOR_SERVICE));
         } else {
             promote::switch_send(self);
         }

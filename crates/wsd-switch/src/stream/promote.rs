@@ -7,7 +7,7 @@ use wsd_os::tcp;
 
 use super::gate::State;
 use super::state::Stream;
-use crate::family::record::{self, FIX_WANTED, SHUT, SWITCH_WANTED, URGENT};
+use crate::family::record::{self, FIX_WANTED, SHUT, SWITCH_WANTED, URGENT, WRITE_WANTED};
 use crate::family::{Attach, Life, Role};
 use crate::reason::Reason;
 use crate::service::kick;
@@ -72,6 +72,7 @@ pub(crate) fn switch_send(stream: &Stream) -> Switched {
 pub(crate) fn hold_send(stream: &Stream) -> Result<u64, Switched> {
     let common = &stream.record.send.common;
     let _guard = common.hold().map_err(|_| Switched::Later)?;
+    common.unflag(WRITE_WANTED);
     leave_tcp(stream, State::Rewind)
 }
 

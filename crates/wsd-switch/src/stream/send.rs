@@ -15,7 +15,7 @@ use super::gate::State;
 use super::hashing;
 use super::readiness::OUT;
 use super::state::Stream;
-use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT, WRITE_WANTED};
 use crate::front::PollFd;
 use crate::sharing;
 use crate::wait::wake::{LANE_SHIFT, SLEEPER, wake};
@@ -49,6 +49,7 @@ pub(crate) fn send(
             Err(_) => {
                 // Rewinding into TCP, being connected, or controlled by another process: wait for the end of it.
                 sharing::want(&stream);
+                stream.record.send.common.flag(WRITE_WANTED);
                 if stream.nonblocking(call_flags) {
                     return Err(Errno::AGAIN);
                 }
@@ -202,6 +203,7 @@ fn rest_by_tcp(stream: &Stream, data: &[IoSlice<'_>], mut done: usize, timeout: 
                 }
             }
             Err(State::Rewind) => {
+                stream.record.send.common.flag(WRITE_WANTED);
                 if wait_for_change(stream).is_err() {
                     break;
                 }

@@ -2,72 +2,23 @@
 //! turn, or takes everything back. Program threads that write meanwhile wait, which has an end.
 
 use wsd_os::atomic::Ordering;
-use wsd_os::clock;
-use wsd_session::{Lockstep, Role};
+use wsd_os::{clock, tcp};
+use wsd_session::{Lockstep, Role, Session};
 
 use super::super::companion::Companion;
 use super::super::steps::{Failure, Step, fail, on_descriptor};
 use super::super::thread::Service;
 use super::Pump;
-use crate::family::record::FIX_WANTED;
+use super::pace::{Pace, Reading, Wait};
+use crate::family::record::{FIX_WANTED, SHUT, WRITE_WANTED};
 use crate::reason::Reason;
 use crate::stream::gate::State;
 use crate::stream::promote::{self, Switched};
 use crate::stream::state::Stream;
 use crate::wait::notice;
 
-/// How long the program may take to read from TCP what the peer has sent by it, while both ends' writers wait: without reading any of
-/// it, and in all (nanoseconds).
-const READ_ON_WITHIN: u64 = 50_000_000;
-const READ_WITHIN: u64 = 500_000_000;
-/// How long the peer's service thread may take to say its next word (nanoseconds).
-const ANSWER_WITHIN: u64 = 1_000_000_000;
-/// When the connecting end tries again (nanoseconds): doubled up to this many times.
-const AGAIN_AFTER: u64 = 20_000_000;
-const DOUBLINGS: u32 = 9;
-
-/// When the next step of a promotion is due.
-#[derive(Default)]
-pub(in super::super) struct Pace {
-    /// The wait under way ends.
-    until: Option<u64>,
-    /// What the program had read, in this wait, when it was last looked at, and when the wait has to end.
-    reading: Option<(u64, u64)>,
-    /// Nothing is fixed before.
-    after: u64,
-    /// Attempts that came to nothing.
-    failed: u32,
-}
-
-impl Pace {
-    /// The end of the wait under way, which begins now if there is none.
-    fn wait(&mut self, time: u64) -> u64 {
-        *self.until.get_or_insert_with(|| clock::now_ns() + time)
-    }
-
-    /// The end of a wait for a program that has read up to there: put off while it reads on.
-    fn wait_for_reader(&mut self, read: u64) -> u64 {
-        let now = clock::now_ns();
-        let (before, end) = self.reading.unwrap_or((read, now + READ_WITHIN));
-        self.reading = Some((read, end));
-        let until = self.until.filter(|_| read == before).unwrap_or((now + READ_ON_WITHIN).min(end));
-        self.until = Some(until);
-        until
-    }
-
-    fn next(&mut self) {
-        self.until = None;
-        self.reading = None;
-    }
-
-    fn put_off(&mut self) -> u64 {
-        let wait = AGAIN_AFTER << self.failed.min(DOUBLINGS);
-        self.failed += 1;
-        self.next();
-        self.after = clock::now_ns() + wait;
-        self.after
-    }
-}
+/// Who reads as close as this to the peer's offset (bytes) tells the service thread of each step.
+const NEAR: u64 = 256 * 1024;
 
 /// What an end does when it is its turn.
 enum Turn {
@@ -141,7 +92,7 @@ impl Service {
             .companions
             .get(&stream.index)
             .and_then(|companion| companion.session.as_ref())
-            .is_some_and(wsd_session::Session::may_fix);
+            .is_some_and(Session::may_fix);
         let Some(pace) = self.pace(stream.index).filter(|_| may) else { return Ok(Turn::Done) };
         if clock::now_ns() < pace.after {
             return Ok(Turn::Wait(pace.after));
@@ -159,7 +110,7 @@ impl Service {
         if let Some(turn) = self.await_reader(stream, peer) {
             return Ok(turn);
         }
-        let until = self.pace(stream.index).map_or(0, |pace| pace.wait(READ_ON_WITHIN));
+        let until = self.pace(stream.index).map_or(0, Pace::writers_by);
         let own = match self.hold(stream) {
             Ok(own) => own,
             Err(Switched::Later) if clock::now_ns() < until => return Ok(Turn::Wait(until)),
@@ -200,22 +151,38 @@ impl Service {
     /// Waits until the program has read from TCP what came before `peer`; `None`: it has.
     fn await_reader(&mut self, stream: &Stream, peer: u64) -> Option<Turn> {
         let common = &stream.record.recv.common;
-        common.flag(FIX_WANTED);
-        let read = common.kernel_bytes.load(Ordering::Acquire);
-        if read == peer {
+        let mut read = common.kernel_bytes.load(Ordering::Acquire);
+        if peer.saturating_sub(read) <= NEAR {
+            // Looked at again behind the flag: who reads from now on sees it.
+            common.flag(FIX_WANTED);
+            read = common.kernel_bytes.load(Ordering::Acquire);
+        }
+        if read >= peer {
             common.unflag(FIX_WANTED);
-            return None;
+            return (read > peer).then_some(Turn::Lost);
         }
-        if read > peer {
-            return Some(Turn::Lost);
-        }
-        let until = self.pace(stream.index)?.wait_for_reader(read);
-        if clock::now_ns() < until { Some(Turn::Wait(until)) } else { Some(Turn::Back) }
+        let unread = on_descriptor(self.family, stream, |own| tcp::unread(own.borrow()));
+        let own = &stream.record.send.common;
+        let reading = Reading {
+            read,
+            goal: peer,
+            starved: unread == Some(Ok(0)),
+            hurried: own.gate().state() == State::Rewind && own.flagged(WRITE_WANTED | SHUT),
+        };
+        let wait =
+            self.pace(stream.index).map_or(Wait::Over, |pace| pace.await_reader(reading, clock::now_ns()));
+        let session = self.companions.get_mut(&stream.index).and_then(|c| c.session.as_mut());
+        let told = |session: Option<&mut Session>| session.is_some_and(|session| session.reading().is_ok());
+        Some(match wait {
+            Wait::Until(look) => Turn::Wait(look),
+            Wait::Tell(look) if told(session) => Turn::Wait(look),
+            _ => Turn::Back,
+        })
     }
 
     fn await_answer(&mut self, index: u32) -> Turn {
         let Some(pace) = self.pace(index) else { return Turn::Done };
-        let until = pace.wait(ANSWER_WITHIN);
+        let until = pace.answer_by();
         if clock::now_ns() < until { Turn::Wait(until) } else { Turn::Lost }
     }
 
@@ -224,6 +191,8 @@ impl Service {
         let held = on_descriptor(self.family, stream, promote::hold_send).unwrap_or(Err(Switched::Later));
         if held.is_ok() {
             stream.record.send.common.unflag(FIX_WANTED);
+            // The writer that has made way goes on, up to its next call.
+            stream.record.send.common.announce_change();
         }
         held
     }
@@ -235,8 +204,8 @@ impl Service {
             return Err(fail(Reason::NegotiationFailed));
         }
         let Some(pace) = self.pace(stream.index) else { return Ok(Turn::Done) };
-        pace.next();
-        Ok(Turn::Wait(pace.wait(ANSWER_WITHIN)))
+        pace.fixed();
+        Ok(Turn::Wait(pace.answer_by()))
     }
 
     /// This end takes the attempt back.
@@ -246,6 +215,13 @@ impl Service {
         session.step_back().map_err(|_| fail(Reason::NegotiationFailed))?;
         self.stepped_back(stream);
         Ok(())
+    }
+
+    /// The peer's program still reads: the peer's word is waited for anew. `lockstep` follows in the same round.
+    pub(in super::super) fn peer_reads(&mut self, index: u32) {
+        if let Some(pace) = self.pace(index) {
+            pace.next();
+        }
     }
 
     /// The attempt was taken back, here or there: everything stays on TCP until the next one.

@@ -12,6 +12,7 @@ mod lockstep;
 mod memory;
 mod mend;
 mod outlet;
+mod pace;
 
 use wsd_os::ring::Violation;
 use wsd_session::{
@@ -36,11 +37,11 @@ pub(crate) use exit::{Unsettled, restart_in_child, settle};
 use end::Closing;
 pub(super) use end::Farewell;
 use inlet::Inlet;
-use lockstep::Pace;
 pub(super) use memory::PumpMemory;
 use mend::Mend;
 pub(super) use mend::{LONGEST_PAUSE, put_off};
 use outlet::Outlet;
+use pace::Pace;
 
 /// RDMA operations of one direction that run at a time.
 const OPERATIONS: u8 = 4;
