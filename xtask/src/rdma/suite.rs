@@ -131,10 +131,13 @@ fn programs() -> Result<BTreeMap<String, PathBuf>, Failure> {
     if status.success() { Ok(built) } else { Err(Failure::of(status, "the tests do not build")) }
 }
 
-/// Name and path of the program that a line of cargo's messages is about; a library's tests have its name.
+/// Name and path of the program that a line of cargo's messages is about; a library's tests have its name. A program's own tests, which
+/// have its name, too, are none of those.
 fn program(line: &str) -> Option<(String, PathBuf)> {
-    let message: Message = serde_json::from_str(line).ok()?;
-    Some((message.target?.name, message.executable?))
+    let Message { target, executable, profile } = serde_json::from_str(line).ok()?;
+    let target = target?;
+    let program = target.kind.iter().any(|kind| kind == "bin");
+    (program != profile?.test).then_some((target.name, executable?))
 }
 
 /// What matters of a message of cargo.
@@ -142,11 +145,18 @@ fn program(line: &str) -> Option<(String, PathBuf)> {
 struct Message {
     target: Option<Target>,
     executable: Option<PathBuf>,
+    profile: Option<Profile>,
 }
 
 #[derive(Deserialize)]
 struct Target {
     name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
 }
 
 #[cfg(test)]
@@ -155,15 +165,17 @@ mod tests {
 
     #[test]
     fn finds_test_programs_among_messages() {
-        let test = r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"redis"},"executable":"/t/redis-1"}"#;
-        assert_eq!(program(test), Some(("redis".into(), "/t/redis-1".into())));
-        let library = |executable| {
+        let line = |kind: &str, test: bool, executable: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","target":{{"kind":["rlib"],"name":"verbs"}},"executable":{executable}}}"#
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"n"}},"profile":{{"test":{test}}},"executable":{executable}}}"#
             )
         };
-        assert_eq!(program(&library("null")), None);
-        assert_eq!(program(&library(r#""/t/verbs-1""#)), Some(("verbs".into(), "/t/verbs-1".into())));
+        let found = Some(("n".into(), "/t/n-1".into()));
+        assert_eq!(program(&line("test", true, r#""/t/n-1""#)), found);
+        assert_eq!(program(&line("rlib", false, "null")), None);
+        assert_eq!(program(&line("rlib", true, r#""/t/n-1""#)), found);
+        assert_eq!(program(&line("bin", false, r#""/t/n-1""#)), found);
+        assert_eq!(program(&line("bin", true, r#""/t/n-1""#)), None, "the tests of a program");
         assert_eq!(program(r#"{"reason":"build-finished","success":true}"#), None);
     }
 
