@@ -19,13 +19,13 @@ const IN_USE: u32 = 2;
 const AWAITED: u32 = 3;
 
 /// How long a cell in use is waited for.
-const WAIT: Duration = Duration::from_millis(10);
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Nothing, or a value that one thread uses at a time, for a moment. In a [`SparseArray`](super::SparseArray) a cell that was
 /// never used, or is vacated, takes no memory. The value's destructor never runs.
 ///
-/// Who finds it in use waits, 10 ms at most. Longer than that it is in use only for a signal handler that has interrupted its user, and
-/// in a copy that fork has made while another thread used it: there it is in use for ever.
+/// Who finds it in use waits, half a second at most: its user may have lost its processor. Longer than that it is in use only for a signal
+/// handler that has interrupted its user, and in a copy that fork has made while another thread used it: there it is in use for ever.
 #[repr(C, align(4096))]
 pub struct PageCell<V> {
     state: AtomicU32,
