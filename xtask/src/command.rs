@@ -40,8 +40,14 @@ pub(crate) fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command
     command
 }
 
+/// The cargo that runs this program.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments);
+    nested(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
+}
+
+/// Any cargo, as if nothing had run this program.
+pub(crate) fn nested(cargo: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+    let mut command = command(cargo, arguments);
     // `cargo run` leaves these behind for the program it runs; a nested cargo would take them for its own.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

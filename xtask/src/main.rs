@@ -10,6 +10,7 @@ mod rdma;
 mod spec;
 mod suites;
 mod tally;
+mod windows;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Task {
     },
     /// Run a command in a guest with RDMA (soft RoCE)
     Rdma(rdma::Run),
+    /// Build for Windows what exists there, and run the tests under Wine; not part of `test`
+    Windows(windows::Selection),
     /// Break requirements, and see that the tests that cite them notice
     Mutations(mutations::Selection),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Test { only } => suites::run(only),
         Task::Packages => packages::provide(packages::PROGRAMS.iter().chain(packages::C)),
         Task::Rdma(run) => rdma::run(&run),
+        Task::Windows(selection) => windows::run(&selection),
         Task::Mutations(selection) => mutations::run(&selection),
         Task::Spec { json, complete } => spec::run(json, complete),
     };

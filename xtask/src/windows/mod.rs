@@ -1,0 +1,63 @@
+//! `cargo xtask windows`: the tests of the crates that exist for Windows, as Windows programs, under Wine.
+//!
+//! The compiler is Debian's, which comes with the source of its standard library: the target needs no toolchain of its own then.
+//! What is built and Wine's files are in a folder of their own below cargo's.
+
+mod toolchain;
+mod wine;
+
+use crate::command::{Failure, target};
+use crate::packages::{self, Package, package};
+use crate::tally::{Tally, count};
+use clap::Args;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+use toolchain::HEADER_TEST;
+use wine::Wine;
+
+/// The compiler, its standard library's source, the linker with Windows' headers, and what runs the programs.
+const PACKAGES: &[Package] = &[
+    package("rustc-web", "/usr/bin/rustc"),
+    package("cargo-web", "/usr/bin/cargo"),
+    package("rust-web-src", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
+    package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
+    package("wine64", wine::PROGRAM),
+];
+
+/// The crates that build and pass their tests for Windows.
+const CRATES: &[&str] = &["wsd-spi", "wsd-session"];
+
+/// Which tests run.
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Only tests whose name contains it
+    #[arg(last = true, value_name = "TEST-FILTER")]
+    filter: Option<String>,
+}
+
+/// Install what is missing, build, run, and end with a line of counts.
+pub(crate) fn run(selection: &Selection) -> Result<(), Failure> {
+    packages::provide(PACKAGES)?;
+    let begin = Instant::now();
+    let folder = target().join("windows");
+    let wine = Wine::start(&folder.join("wine"))?;
+    let mut total = Tally::default();
+    let mut outcome = Ok(());
+    for mut tests in commands(&folder, selection.filter.as_deref(), &wine) {
+        let (tally, ended) = count(&mut tests)?;
+        total.add(tally);
+        outcome = outcome.and(ended);
+    }
+    println!("\nall in {:.1} s", begin.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", total.passed, total.failed);
+    outcome
+}
+
+fn commands(folder: &Path, filter: Option<&str>, wine: &Wine) -> Vec<Command> {
+    let mut tests = toolchain::tests(folder, CRATES, wine);
+    tests.args(filter);
+    let compares = filter.is_none_or(|filter| HEADER_TEST.contains(filter));
+    let headers = compares.then(|| toolchain::header_test(wine));
+    [tests].into_iter().chain(headers).collect()
+}

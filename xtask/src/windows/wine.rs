@@ -1,0 +1,47 @@
+//! Wine, with a folder of its own for what a Windows machine has on its disk.
+
+use crate::command::{Failure, command, succeed};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What runs a program.
+pub(super) const PROGRAM: &str = "/usr/lib/wine/wine64";
+
+/// What all programs of one folder have in common: registry, named objects, and so on.
+const SERVER: &str = "/usr/lib/wine/wineserver64";
+
+/// Its server ends when this is dropped, and with it whatever still runs.
+pub(super) struct Wine {
+    prefix: PathBuf,
+}
+
+impl Wine {
+    /// Wine in that folder, which is filled if it is not there.
+    pub(super) fn start(prefix: &Path) -> Result<Self, Failure> {
+        let wine = Self { prefix: prefix.to_owned() };
+        // The registry is written last, so a folder without one was not finished.
+        if prefix.join("system.reg").is_file() {
+            return Ok(wine);
+        }
+        println!("making {}", prefix.display());
+        std::fs::create_dir_all(prefix)
+            .map_err(|error| Failure::new(format!("{}: {error}", prefix.display())))?;
+        succeed(wine.apply(&mut command(PROGRAM, &["wineboot", "--init"])).stdout(Stdio::null()))?;
+        // Until then it keeps what it would write.
+        succeed(wine.apply(&mut command(SERVER, &["--wait"])))?;
+        Ok(wine)
+    }
+
+    /// Make the command, and what it starts, use this folder. No window system, no .NET, no browser.
+    pub(super) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("WINEPREFIX", &self.prefix).env("WINEDEBUG", "-all").env("DISPLAY", "");
+        command.env("WINEDLLOVERRIDES", "mscoree,mshtml=d")
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        // There is none if no program ran.
+        let _ = self.apply(&mut command(SERVER, &["--kill"])).stderr(Stdio::null()).status();
+    }
+}
