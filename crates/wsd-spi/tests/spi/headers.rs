@@ -29,12 +29,12 @@ pub(crate) fn include_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include")
 }
 
-fn layouts() -> impl Iterator<Item = &'static Layout> {
+pub(crate) fn layouts() -> impl Iterator<Item = &'static Layout> {
     LAYOUTS.iter().chain(TABLE_LAYOUTS).chain(UPCALL_LAYOUTS)
 }
 
 /// Name of the identifier of a function, as the headers spell it.
-fn guid_name(function: ExtensionFunction) -> String {
+pub(crate) fn guid_name(function: ExtensionFunction) -> String {
     let name = function.name();
     format!("WSAID_{}", name.strip_prefix("WSP").unwrap_or(name).to_uppercase())
 }
@@ -52,20 +52,21 @@ fn expected() -> BTreeMap<String, i64> {
         CONSTANTS.iter().copied().flatten().map(|constant| (constant.c_name.to_owned(), constant.value)),
     );
     all.extend(WsaError::ALL.iter().map(|(name, error)| ((*name).to_owned(), i64::from(error.code()))));
-    for function in ExtensionFunction::ALL {
-        all.extend(
-            words(function.guid())
-                .into_iter()
-                .enumerate()
-                .map(|(index, word)| (format!("word(&(GUID){}, {index})", guid_name(function)), word)),
-        );
-    }
+    all.extend(ExtensionFunction::ALL.into_iter().flat_map(identifier));
     all.insert("INVALID_SOCKET".into(), -1);
     all.insert("SOCKET_ERROR".into(), -1);
     all.insert("sizeof(LPVOID)".into(), 8);
     all.insert("sizeof(LONG)".into(), 4);
     all.insert("sizeof(SOCKET)".into(), 8);
     all
+}
+
+/// The identifier of a function as memory, as C says it.
+pub(crate) fn identifier(function: ExtensionFunction) -> impl Iterator<Item = (String, i64)> {
+    words(function.guid())
+        .into_iter()
+        .enumerate()
+        .map(move |(index, word)| (format!("word(&(GUID){}, {index})", guid_name(function)), word))
 }
 
 /// A GUID as memory.
@@ -79,40 +80,48 @@ fn words(guid: GUID) -> [i64; 2] {
     [word(0), word(8)]
 }
 
-#[test]
-fn layouts_and_constants() {
-    let expected = expected();
-    // The system's own headers come first, to show that the names do not collide.
-    let mut program = String::from(
-        "#include <sys/socket.h>\n#include <netinet/tcp.h>\n#include <sys/ioctl.h>\n#include <poll.h>\n\
-         #include <stdio.h>\n#include <string.h>\n#include <wsdirect/ws2san.h>\n\
-         static long long word(const GUID *guid, int index) {\n\
-             long long value;\n    memcpy(&value, (const char *)guid + 8 * index, 8);\n    return value;\n}\n\
-         int main(void) {\n",
+/// A C program that prints each expression after its value.
+pub(crate) fn program<'a>(includes: &str, expressions: impl IntoIterator<Item = &'a String>) -> String {
+    let mut program = format!(
+        "{includes}\n#include <stddef.h>\n#include <stdio.h>\n#include <string.h>\n\
+         static long long word(const GUID *guid, int index) {{\n\
+             long long value;\n    memcpy(&value, (const char *)guid + 8 * index, 8);\n    return value;\n}}\n\
+         int main(void) {{\n"
     );
-    for expression in expected.keys() {
+    for expression in expressions {
         writeln!(program, "    printf(\"%lld {expression}\\n\", (long long)({expression}));")
             .expect("memory");
     }
     program.push_str("    return 0;\n}\n");
+    program
+}
 
+/// What such a program printed.
+pub(crate) fn printed(output: Vec<u8>) -> BTreeMap<String, i64> {
+    String::from_utf8(output)
+        .expect("text")
+        .lines()
+        .map(|line| line.split_once(' ').expect("a value and an expression"))
+        .map(|(value, expression)| (expression.to_owned(), value.parse().expect("a number")))
+        .collect()
+}
+
+#[test]
+fn layouts_and_constants() {
+    let expected = expected();
+    // The system's own headers come first, to show that the names do not collide.
+    let includes = "#include <sys/socket.h>\n#include <netinet/tcp.h>\n#include <sys/ioctl.h>\n#include <poll.h>\n\
+                    #include <wsdirect/ws2san.h>";
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (source, binary) = (folder.path().join("print.c"), folder.path().join("print"));
-    std::fs::write(&source, program).expect("a writable folder");
+    std::fs::write(&source, program(includes, expected.keys())).expect("a writable folder");
     let mut compiler = Command::new("cc");
     compiler
         .args(["-std=c99", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"])
         .arg(include_folder());
     let compiled = compiler.arg("-o").arg(&binary).arg(&source).status().expect("a C compiler");
     assert!(compiled.success());
-    let output = Command::new(&binary).output().expect("a program").stdout;
-    let printed: BTreeMap<String, i64> = String::from_utf8(output)
-        .expect("text")
-        .lines()
-        .map(|line| line.split_once(' ').expect("a value and an expression"))
-        .map(|(value, expression)| (expression.to_owned(), value.parse().expect("a number")))
-        .collect();
-    assert_eq!(printed, expected);
+    assert_eq!(printed(Command::new(&binary).output().expect("a program").stdout), expected);
 }
 
 /// Nothing is defined in the headers that Rust does not know.
