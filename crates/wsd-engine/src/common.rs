@@ -5,7 +5,7 @@ use core::time::Duration;
 use wsd_os::Errno;
 use wsd_os::doorbell::Eventfd;
 use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use wsd_os::poll::{EpollEvent, EpollOperation, epoll_create, epoll_ctl, epoll_pwait};
+use wsd_os::poll::{EPOLLIN, EpollEvent, EpollOperation, epoll_create, epoll_ctl, epoll_pwait};
 use wsd_spi::provider::UpCalls;
 
 use crate::action::Actions;
@@ -61,7 +61,7 @@ impl Common {
     /// # Errors
     /// Those of `epoll_ctl`.
     pub fn watch_new(&self, fd: RawFd, datum: u64) -> Result<(), Errno> {
-        self.watch(EpollOperation::Add, fd, datum, libc::EPOLLIN)
+        self.watch(EpollOperation::Add, fd, datum, EPOLLIN)
     }
 
     /// Stops watching a descriptor.

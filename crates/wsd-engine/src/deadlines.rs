@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
 use wsd_os::clock::now_ns;
-use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, hidden};
+use wsd_os::fd::{AsFd, AsRawFd};
+use wsd_os::timer::Timer;
 
 use crate::common::Common;
 use crate::descriptors::Tracked;
@@ -17,7 +15,7 @@ pub struct Deadlines<T> {
     limit_ns: u64,
     /// The timer's datum in the epoll set.
     datum: u64,
-    timer: Option<Tracked<OwnedFd>>,
+    timer: Option<Tracked<Timer>>,
     armed: bool,
     awaited: VecDeque<(u64, T)>,
 }
@@ -47,8 +45,7 @@ impl<T> Deadlines<T> {
     /// The timer has run out: now ask for what is [`expired`](Self::expired), then [`arm`](Self::arm) it again.
     pub fn time_is_up(&mut self) {
         if let Some(timer) = &self.timer {
-            // The number of times that it ran out does not matter.
-            let _ = rustix::io::read(timer.as_fd(), &mut [0u8; 8][..]);
+            timer.silence();
         }
         self.armed = false;
     }
@@ -66,21 +63,14 @@ impl<T> Deadlines<T> {
             return;
         }
         if self.timer.is_none() {
-            let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-            let Ok(timer) = hidden(|| timerfd_create(TimerfdClockId::Monotonic, flags)) else { return };
-            let timer = Tracked::new(timer);
-            if common.watch_new(timer.as_raw_fd(), self.datum).is_err() {
+            let Ok(timer) = Timer::new().map(Tracked::new) else { return };
+            if common.watch_new(timer.as_fd().as_raw_fd(), self.datum).is_err() {
                 return;
             }
             self.timer = Some(timer);
         }
         let Some(timer) = &self.timer else { return };
-        let (tv_sec, tv_nsec) = ((deadline / 1_000_000_000) as i64, (deadline % 1_000_000_000) as i64);
-        let once = Itimerspec {
-            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: Timespec { tv_sec, tv_nsec },
-        };
-        self.armed = timerfd_settime(timer.as_fd(), TimerfdTimerFlags::ABSTIME, &once).is_ok();
+        self.armed = timer.set(*deadline).is_ok();
     }
 
     /// Forgets everything, and closes the timer.

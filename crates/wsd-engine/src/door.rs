@@ -1,41 +1,34 @@
-//! A name that other processes connect to: an abstract AF_UNIX listener that can be handed to another process.
+//! A name that other processes connect to, and that can be handed to another process.
 
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
-};
 use wsd_os::Errno;
-use wsd_os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd, hidden};
-use wsd_os::link::Link;
+use wsd_os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use wsd_os::link::{Link, Listener};
 
 use crate::descriptors::Tracked;
 
 /// How many processes may wait to be let in: we let in whoever comes, so these are those of a moment.
 const WAITING: i32 = 4096;
 
-/// A name in the abstract namespace.
+/// A name that is ours.
 #[derive(Debug)]
-pub struct Door(Tracked<OwnedFd>);
+pub struct Door(Tracked<Listener>);
 
 impl Door {
     /// Takes a name.
     ///
     /// # Errors
-    /// `EADDRINUSE` if another socket in this network namespace has it; `EMFILE`.
+    /// `EADDRINUSE` if another process that could be met has it; `EMFILE`.
     pub fn open(name: &[u8]) -> Result<Self, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = hidden(|| socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None))?;
-        bind(&fd, &SocketAddrUnix::new_abstract_name(name)?)?;
-        Self::take_over(fd)
+        Listener::bind(name, WAITING).map(|listener| Self(Tracked::new(listener)))
     }
 
     /// Takes the descriptor of a door from another process. From now on whoever connects sees ours as the process
     /// behind it.
     ///
     /// # Errors
-    /// As listen(2), if it is no such descriptor.
+    /// As [`Listener::take_over`], if it is no such descriptor.
     pub fn take_over(fd: OwnedFd) -> Result<Self, Errno> {
-        listen(&fd, WAITING)?;
-        Ok(Self(Tracked::new(fd)))
+        Listener::take_over(fd, WAITING).map(|listener| Self(Tracked::new(listener)))
     }
 
     /// Lets in one process that waits.
@@ -43,13 +36,7 @@ impl Door {
     /// # Errors
     /// `EAGAIN` if none waits; `EMFILE`, `ENFILE`.
     pub fn let_in(&self) -> Result<Link, Errno> {
-        loop {
-            match hidden(|| accept_with(self.as_fd(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)) {
-                Ok(fd) => return Link::from_fd(fd),
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.0.accept()
     }
 
     /// The descriptor, for epoll.

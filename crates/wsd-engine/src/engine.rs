@@ -14,7 +14,7 @@ use wsd_os::Errno;
 use wsd_os::clock::now_ns;
 use wsd_os::doorbell::Eventfd;
 use wsd_os::fd::{AsFd, AsRawFd, RawFd};
-use wsd_os::poll::{EpollEvent, PollFd, epoll_pwait, ppoll};
+use wsd_os::poll::{EpollEvent, POLLIN, PollFd, epoll_pwait, ppoll};
 use wsd_os::thread::{DEFAULT_STACK, fork_epoch, spawn_hidden, tid};
 use wsd_spi::WsaError;
 use wsd_spi::provider::UpCalls;
@@ -160,7 +160,7 @@ impl<C: Core> Engine<C> {
         mut look: impl FnMut() -> Result<Option<T>, WsaError>,
     ) -> Result<T, WsaError> {
         let epoll = self.with(|core| Ok(core.common().epoll_fd()))?;
-        let ready = |fd| PollFd { fd, events: libc::POLLIN, revents: 0 };
+        let ready = |fd| PollFd { fd, events: POLLIN, revents: 0 };
         let mut fds = [ready(epoll), ready(also.unwrap_or(-1))];
         let start = now_ns();
         while now_ns() - start < limit_ns {

@@ -9,7 +9,7 @@ use wsd_os::Errno;
 use wsd_os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use wsd_os::link::Link;
 use wsd_os::memory::{RegionOptions, SharedRegion, page_size};
-use wsd_os::poll::{PollFd, ppoll};
+use wsd_os::poll::{POLLIN, PollFd, ppoll};
 use wsd_os::process::{self, ProcessId};
 use wsd_spi::WsaError;
 
@@ -43,10 +43,7 @@ pub fn offer(provider: &str) -> Result<(NonZeroU32, Door), WsaError> {
 pub fn claim(provider: &str, value: NonZeroU32) -> Result<Link, WsaError> {
     let link = Link::connect(&name(provider, value)).map_err(|_| WsaError::WSAENETDOWN)?;
     let giver = link.peer_credentials().map_err(|_| WsaError::WSAENETDOWN)?;
-    if giver.uid != 0 && giver.uid != rustix::process::geteuid().as_raw() {
-        return Err(WsaError::WSAENETDOWN);
-    }
-    Ok(link)
+    if giver.is_trusted() { Ok(link) } else { Err(WsaError::WSAENETDOWN) }
 }
 
 /// The process that a socket is for.
@@ -75,7 +72,7 @@ impl NextProcess {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.end().is_some_and(|end| {
-            let mut end = [PollFd { fd: end, events: libc::POLLIN, revents: 0 }];
+            let mut end = [PollFd { fd: end, events: POLLIN, revents: 0 }];
             ppoll(&mut end, Some(Duration::ZERO), None) == Ok(1)
         })
     }
@@ -148,8 +145,8 @@ mod tests {
         assert!(unpack(None).expect("no messages").is_empty());
         let packed = pack([b"cut".as_slice()].into_iter()).expect("memory");
         assert!(unpack(packed.map(|(memory, length)| (memory, length - 1))).is_none());
-        let other = std::fs::File::open("/dev/null").expect("a file");
-        assert!(unpack(Some((std::os::fd::OwnedFd::from(other).into(), 8))).is_none());
+        let (other, _) = Link::pair().expect("no memory");
+        assert!(unpack(Some((other.into(), 8))).is_none());
     }
 
     /// SP-151: in the named process only.

@@ -8,12 +8,16 @@
 //! * [`Ranges`]: which memory is registered, for `WSPMemoryRegistrationCacheCallback`.
 //! * [`Events`]: what `WSPEventSelect` selected and what has happened.
 //! * [`Sizes`], [`set_option`]: socket options. [`backlog_limit`]: the limit that `WSPListen` sets.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 mod action;
 mod backlog;
 mod common;
 mod deadlines;
+#[cfg(target_os = "linux")]
+mod descriptors;
+#[cfg(windows)]
+#[path = "descriptors_windows.rs"]
 mod descriptors;
 mod door;
 mod engine;

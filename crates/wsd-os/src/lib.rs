@@ -13,6 +13,9 @@
 //! - **Usable at any time**: before `main`, in any thread, in a signal handler, after `fork`. Thread-local state is
 //!   `const`-initialised and has no destructor.
 //! - **Errors** are [`Errno`] values, as the system call gave them.
+//!
+//! On Windows there are those modules that providers need, with the same interface (`windows`); there the library calls
+//! the system as every other program does.
 
 #[cfg(all(target_os = "linux", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("wsd-os: write the system call instruction of this architecture in src/raw.rs");
@@ -69,3 +72,12 @@ pub mod tcp;
 mod testing;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod thread;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod timer;
+
+#[cfg(all(windows, not(loom)))]
+mod windows;
+#[cfg(all(windows, not(loom)))]
+pub use windows::{
+    Errno, clock, doorbell, fd, link, memory, net, poll, process, random, signal, thread, timer,
+};

@@ -35,6 +35,16 @@ impl Listener {
     pub fn bind(name: &[u8], backlog: i32) -> Result<Self, Errno> {
         let fd = new_socket()?;
         bind(&fd, &SocketAddrUnix::new_abstract_name(name)?)?;
+        Self::take_over(fd, backlog)
+    }
+
+    /// Takes the descriptor of a listener from another process. From now on whoever connects sees ours as the process
+    /// behind it.
+    ///
+    /// # Errors
+    ///
+    /// As listen(2), if it is no such descriptor.
+    pub fn take_over(fd: OwnedFd, backlog: i32) -> Result<Self, Errno> {
         listen(&fd, backlog)?;
         Ok(Self { fd })
     }
@@ -71,6 +81,13 @@ pub struct PeerCredentials {
     pub uid: u32,
     /// Effective group.
     pub gid: u32,
+}
+
+impl PeerCredentials {
+    /// Whether it could do by itself whatever we do for it: root, or our own user.
+    pub fn is_trusted(&self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
 }
 
 /// A packet that was received.

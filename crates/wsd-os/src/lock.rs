@@ -15,6 +15,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::atomic::{AtomicU32, Ordering, pause};
+use crate::memory::{Shared, Zeroable};
 use crate::signal::Critical;
 use crate::{futex, thread};
 
@@ -28,6 +29,11 @@ pub struct FamilyLock {
     /// 0, or the owner's thread number, with `FUTEX_WAITERS` when somebody sleeps in the kernel for it.
     word: AtomicU32,
 }
+
+// SAFETY: a transparent AtomicU32.
+unsafe impl Zeroable for FamilyLock {}
+// SAFETY: a transparent AtomicU32. (Memory-safe with any bytes; where a peer writes it excludes nobody.)
+unsafe impl Shared for FamilyLock {}
 
 /// The lock, acquired.
 #[must_use = "the lock is released when this is dropped"]

@@ -17,6 +17,13 @@ pub use libc::pollfd as PollFd;
 /// One registration or event, laid out as epoll_ctl(2) has it (packed on x86-64: copy its fields).
 pub use libc::epoll_event as EpollEvent;
 
+/// Something can be read.
+pub const POLLIN: i16 = libc::POLLIN;
+/// Something can be read.
+pub const EPOLLIN: i32 = libc::EPOLLIN;
+/// Something can be written.
+pub const EPOLLOUT: i32 = libc::EPOLLOUT;
+
 /// What [`epoll_ctl`] does with a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]

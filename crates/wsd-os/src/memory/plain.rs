@@ -5,7 +5,6 @@ use core::ops::Deref;
 use crate::atomic::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
 };
-use crate::lock::FamilyLock;
 
 /// Types for which all-zero bytes are a valid value, that may be used by several threads at once, and that need no
 /// destructor.
@@ -37,11 +36,6 @@ macro_rules! plain {
 }
 
 plain!(AtomicU8 AtomicU16 AtomicU32 AtomicU64 AtomicUsize AtomicI32 AtomicI64);
-
-// SAFETY: a transparent AtomicU32.
-unsafe impl Zeroable for FamilyLock {}
-// SAFETY: a transparent AtomicU32. (Memory-safe with any bytes; where a peer writes it excludes nobody.)
-unsafe impl Shared for FamilyLock {}
 
 // SAFETY: 0 is false; not Shared, because other values than 0 and 1 are invalid.
 unsafe impl Zeroable for AtomicBool {}

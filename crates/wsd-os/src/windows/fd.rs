@@ -1,0 +1,99 @@
+//! Descriptors: kernel handles, or handles with what this process knows of their object.
+
+use core::fmt;
+use core::marker::PhantomData;
+use std::sync::Arc;
+
+use super::door::Door;
+use super::end::End;
+use super::handle::Handle;
+use super::poll::Set;
+
+/// The number of a descriptor: that of its handle, whose upper half never matters. -1 is none.
+pub type RawFd = i32;
+
+/// A descriptor that is closed when this value is dropped.
+pub struct OwnedFd(pub(super) Object);
+
+/// What a descriptor is.
+#[derive(Clone)]
+pub(super) enum Object {
+    /// Nothing but a handle: memory, a process, an event, a timer.
+    Plain(Arc<Handle>),
+    /// An end of a link.
+    End(Arc<End>),
+    /// A door.
+    Door(Arc<Door>),
+    /// A set.
+    Set(Arc<Set>),
+}
+
+/// A descriptor that is open as long as something is borrowed.
+#[derive(Clone)]
+pub struct BorrowedFd<'a>(pub(super) Object, PhantomData<&'a ()>);
+
+/// What has a descriptor.
+pub trait AsFd {
+    /// The descriptor.
+    fn as_fd(&self) -> BorrowedFd<'_>;
+}
+
+/// What has a number.
+pub trait AsRawFd {
+    /// The number of the descriptor.
+    fn as_raw_fd(&self) -> RawFd;
+}
+
+impl Object {
+    fn number(&self) -> RawFd {
+        match self {
+            Self::Plain(handle) => handle.number() as RawFd,
+            Self::End(end) => end.number(),
+            Self::Door(door) => door.number(),
+            Self::Set(set) => set.number(),
+        }
+    }
+}
+
+impl BorrowedFd<'_> {
+    /// The descriptor of that.
+    pub(super) fn of(object: Object) -> Self {
+        Self(object, PhantomData)
+    }
+}
+
+impl From<Handle> for OwnedFd {
+    fn from(handle: Handle) -> Self {
+        Self(Object::Plain(Arc::new(handle)))
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        BorrowedFd::of(self.0.clone())
+    }
+}
+
+impl AsFd for BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.clone()
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.number()
+    }
+}
+
+impl AsRawFd for BorrowedFd<'_> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.number()
+    }
+}
+
+impl fmt::Debug for OwnedFd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "handle {:#x}", self.as_raw_fd())
+    }
+}

@@ -1,0 +1,342 @@
+//! Waiting for descriptors, in the way of poll(2) and epoll(7): readiness as a level, not as an event.
+//!
+//! A set has an event. What is in the set and can be woken by another process, an end or a door, is woken by that event;
+//! everything else is watched by the system's thread pool, which sets it. The event stays set as long as something was ready
+//! when somebody looked last.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::System::Threading::{INFINITE, WaitForMultipleObjects};
+
+use super::Errno;
+use super::clock::now_ns;
+use super::door::Door;
+use super::end::End;
+use super::fd::{BorrowedFd, Object, OwnedFd, RawFd};
+use super::handle::Handle;
+use super::registry::{self, Entry, Watch};
+use super::signal::Mask;
+
+/// Something can be read.
+pub const POLLIN: i16 = 1;
+/// Something can be read.
+pub const EPOLLIN: i32 = 1;
+/// Something can be written.
+pub const EPOLLOUT: i32 = 4;
+
+/// One descriptor to wait for and the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct PollFd {
+    /// The descriptor; negative ones are never ready.
+    pub fd: RawFd,
+    /// What is waited for.
+    pub events: i16,
+    /// What is ready.
+    pub revents: i16,
+}
+
+/// One registration or event.
+#[derive(Clone, Copy, Debug)]
+pub struct EpollEvent {
+    /// What is waited for, or ready.
+    pub events: u32,
+    /// Given back with the event.
+    pub u64: u64,
+}
+
+/// What [`epoll_ctl`] does with a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EpollOperation {
+    /// Registers it.
+    Add,
+    /// Changes its registration.
+    Modify,
+    /// Removes it.
+    Delete,
+}
+
+/// A set of descriptors.
+#[derive(Debug)]
+pub(super) struct Set {
+    event: Arc<Handle>,
+    members: Mutex<Members>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    all: BTreeMap<RawFd, Member>,
+    /// The last that was found ready: others have their turn first.
+    last: RawFd,
+}
+
+#[derive(Debug)]
+struct Member {
+    source: Source,
+    wanted: EpollEvent,
+}
+
+#[derive(Debug)]
+enum Source {
+    End(Weak<End>),
+    Door(Weak<Door>),
+    /// A kernel object, and what sets the set's event when it is signalled.
+    Object(Handle, Option<Watch>),
+}
+
+impl Set {
+    /// Its number as a descriptor.
+    pub(super) fn number(&self) -> RawFd {
+        self.event.number() as RawFd
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is ready: into `events`, and how many.
+    fn look(&self, events: &mut [EpollEvent]) -> usize {
+        let mut members = self.members();
+        // Whatever happens from here on sets it again.
+        self.event.reset();
+        let Members { all, last } = &mut *members;
+        let turn = *last;
+        let behind = all.range_mut(turn + 1..).map(|(number, member)| (*number, member));
+        let mut count = 0;
+        let mut note = |(number, member): (RawFd, &mut Member), event: &Arc<Handle>| {
+            let ready = if count < events.len() { member.ready(event) } else { 0 };
+            if ready != 0 {
+                events[count] = EpollEvent { events: ready, u64: member.wanted.u64 };
+                (*last, count) = (number, count + 1);
+            }
+        };
+        behind.for_each(|member| note(member, &self.event));
+        all.range_mut(..=turn).for_each(|(number, member)| note((*number, member), &self.event));
+        if count != 0 {
+            self.event.set();
+        }
+        count
+    }
+}
+
+impl Member {
+    fn ready(&mut self, event: &Arc<Handle>) -> u32 {
+        match &mut self.source {
+            Source::End(end) => end.upgrade().map_or(0, |end| end.ready(self.wanted.events)),
+            Source::Door(door) => {
+                door.upgrade().map_or(0, |door| u32::from(door.is_ready()) * EPOLLIN as u32)
+            }
+            Source::Object(object, watch) => {
+                if object.wait(0) {
+                    return self.wanted.events & EPOLLIN as u32;
+                }
+                // It was signalled, and has been reset.
+                if watch.as_ref().is_none_or(Watch::is_over) {
+                    *watch = Watch::new(object, event.clone()).ok();
+                }
+                0
+            }
+        }
+    }
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        registry::leave(self.number());
+        let members = self.members.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for member in members.all.values() {
+            member.source.leave();
+        }
+    }
+}
+
+impl Source {
+    /// Has it woken by an event of its own again.
+    fn leave(&self) {
+        // Without an event it goes on waking the set, which does not know it any more.
+        let Ok(event) = Handle::event().map(Arc::new) else { return };
+        match self {
+            Self::End(end) => end.upgrade().iter().for_each(|end| end.wake_by(event.clone())),
+            Self::Door(door) => door.upgrade().iter().for_each(|door| door.wake_by(event.clone())),
+            Self::Object(..) => {}
+        }
+    }
+}
+
+/// A new set.
+///
+/// # Errors
+///
+/// `NFILE`, `NOMEM`.
+pub fn epoll_create() -> Result<OwnedFd, Errno> {
+    let set = Arc::new(Set { event: Arc::new(Handle::event()?), members: Mutex::default() });
+    registry::enter(set.number(), Entry::Set(Arc::downgrade(&set)));
+    Ok(OwnedFd(Object::Set(set)))
+}
+
+/// Registers, changes or removes `fd` in the set `epoll`. `event` is ignored for [`Delete`](EpollOperation::Delete).
+///
+/// # Errors
+///
+/// `EXIST`, `NOENT`, `BADF`, `NFILE`.
+pub fn epoll_ctl(
+    epoll: BorrowedFd<'_>,
+    operation: EpollOperation,
+    fd: RawFd,
+    event: EpollEvent,
+) -> Result<(), Errno> {
+    let Object::Set(set) = &epoll.0 else { return Err(Errno::BADF) };
+    let mut members = set.members();
+    match operation {
+        EpollOperation::Add if members.all.contains_key(&fd) => Err(Errno::EXIST),
+        EpollOperation::Add => {
+            let source = Source::of(fd, &set.event)?;
+            members.all.insert(fd, Member { source, wanted: event });
+            set.event.set();
+            Ok(())
+        }
+        EpollOperation::Modify => {
+            members.all.get_mut(&fd).ok_or(Errno::NOENT)?.wanted = event;
+            set.event.set();
+            Ok(())
+        }
+        EpollOperation::Delete => {
+            let member = members.all.remove(&fd).ok_or(Errno::NOENT)?;
+            member.source.leave();
+            Ok(())
+        }
+    }
+}
+
+/// Waits for events of the set `epoll`, at most for `timeout` (`None`: no limit). Fills `events` from its start and
+/// returns how many. `_mask`: there are no signals.
+///
+/// # Errors
+///
+/// `BADF` if `epoll` is something else; `INVAL` if `events` is empty.
+pub fn epoll_pwait(
+    epoll: RawFd,
+    events: &mut [EpollEvent],
+    timeout: Option<Duration>,
+    _mask: Option<Mask>,
+) -> Result<usize, Errno> {
+    if events.is_empty() {
+        return Err(Errno::INVAL);
+    }
+    let Some(Entry::Set(set)) = registry::find(epoll) else { return Err(Errno::BADF) };
+    let limit = Limit::new(timeout);
+    loop {
+        let (event, count) = {
+            let set = set.upgrade().ok_or(Errno::BADF)?;
+            (set.event.clone(), set.look(events))
+        };
+        let left = limit.left();
+        if count != 0 || left == 0 {
+            return Ok(count);
+        }
+        event.wait(left);
+    }
+}
+
+/// Waits until a descriptor of `fds` is ready, at most for `timeout` (`None`: no limit). Returns how many have an answer in
+/// `revents`. `_mask`: there are no signals.
+///
+/// # Errors
+///
+/// `BADF` if a number is none of a descriptor; `INVAL` if there are more than 64.
+pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, _mask: Option<Mask>) -> Result<usize, Errno> {
+    let limit = Limit::new(timeout);
+    loop {
+        let mut waits = Vec::new();
+        let mut count = 0;
+        for fd in fds.iter_mut() {
+            let (ready, event) = if fd.fd < 0 { (false, None) } else { look(fd.fd)? };
+            fd.revents = if ready { fd.events & POLLIN } else { 0 };
+            count += usize::from(fd.revents != 0);
+            waits.extend(event);
+        }
+        let left = limit.left();
+        if count != 0 || left == 0 {
+            return Ok(count);
+        }
+        let handles: Vec<HANDLE> = waits.iter().map(|handle| handle.raw()).collect();
+        if handles.len() > 64 {
+            return Err(Errno::INVAL);
+        }
+        if handles.is_empty() {
+            std::thread::sleep(Duration::from_millis(left.into()));
+        } else {
+            // SAFETY: open handles, as many as there are.
+            unsafe { WaitForMultipleObjects(handles.len() as u32, handles.as_ptr(), 0, left) };
+        }
+    }
+}
+
+/// Whether a descriptor is readable, and what is signalled when it becomes so.
+fn look(fd: RawFd) -> Result<(bool, Option<Arc<Handle>>), Errno> {
+    match registry::find(fd) {
+        Some(Entry::End(end)) => {
+            let end = end.upgrade().ok_or(Errno::BADF)?;
+            // An end in a set wakes the set, which looks again.
+            let event = end.event();
+            event.reset();
+            Ok((end.ready(EPOLLIN as u32) != 0, Some(event)))
+        }
+        Some(Entry::Door(door)) => {
+            let door = door.upgrade().ok_or(Errno::BADF)?;
+            let event = door.event();
+            event.reset();
+            Ok((door.is_ready(), Some(event)))
+        }
+        Some(Entry::Set(set)) => {
+            let set = set.upgrade().ok_or(Errno::BADF)?;
+            let mut one = [EpollEvent { events: 0, u64: 0 }];
+            Ok((set.look(&mut one) != 0, Some(set.event.clone())))
+        }
+        None => {
+            let handle = Arc::new(Handle::of_program(fd)?);
+            Ok((handle.wait(0), Some(handle)))
+        }
+    }
+}
+
+impl Source {
+    fn of(fd: RawFd, event: &Arc<Handle>) -> Result<Self, Errno> {
+        match registry::find(fd) {
+            Some(Entry::End(end)) => {
+                end.upgrade().ok_or(Errno::BADF)?.wake_by(event.clone());
+                Ok(Self::End(end))
+            }
+            Some(Entry::Door(door)) => {
+                door.upgrade().ok_or(Errno::BADF)?.wake_by(event.clone());
+                Ok(Self::Door(door))
+            }
+            Some(Entry::Set(_)) => Err(Errno::INVAL),
+            None => {
+                let object = Handle::of_program(fd)?;
+                let watch = Some(Watch::new(&object, event.clone())?);
+                Ok(Self::Object(object, watch))
+            }
+        }
+    }
+}
+
+/// When a wait ends.
+struct Limit(Option<u64>);
+
+impl Limit {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self(
+            timeout.map(|limit| now_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX))),
+        )
+    }
+
+    /// How many milliseconds are left, rounded up.
+    fn left(&self) -> u32 {
+        let Some(end) = self.0 else { return INFINITE };
+        let left = end.saturating_sub(now_ns()).div_ceil(1_000_000);
+        u32::try_from(left).unwrap_or(INFINITE - 1).min(INFINITE - 1)
+    }
+}
