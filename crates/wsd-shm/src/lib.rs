@@ -1,6 +1,6 @@
-//! The shared-memory SAN provider: Windows Sockets Direct between the processes of one Linux host.
+//! The shared-memory SAN provider: Windows Sockets Direct between the processes of one host.
 //!
-//! Linked into a switch ([`SAN_PROVIDER_ENTRY`]), or loaded as `libwsd_shm.so`, which exports `WSPStartupEx`. It has all
+//! Linked into a switch ([`SAN_PROVIDER_ENTRY`]), or loaded as `libwsd_shm.so` or `wsd_shm.dll`, which exports `WSPStartupEx`. It has all
 //! extension functions: the 7 of the SPI, and those of `wsd_spi::extension` for shared memory and for progress without
 //! threads.
 //!
@@ -45,7 +45,16 @@
 //! * Exposed memory that is in use by the peer can be deregistered: the transfer fails, not the deregistration.
 //! * Processes that see each other's process numbers share one link; others (containers that share a network but not
 //!   process numbers) have one link per connection.
-#![cfg(target_os = "linux")]
+//!
+//! # On Windows
+//!
+//! The same, with what `wsd_os` has in the place of descriptors, abstract names and memfds (docs/windows.md):
+//!
+//! * Only processes of one user and session meet.
+//! * The descriptor of `WsdArm` is the number of an event's handle, which is set while there is something to do, and
+//!   sometimes when there is not.
+//! * Memory of `WsdAllocate` never shrinks, and chunks stay mapped when their link has ended.
+#![cfg(any(target_os = "linux", windows))]
 
 mod address;
 mod adopt;

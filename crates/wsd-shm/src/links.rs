@@ -3,7 +3,7 @@
 use wsd_os::Errno;
 use wsd_os::fd::OwnedFd;
 use wsd_os::link;
-use wsd_os::poll::EpollOperation;
+use wsd_os::poll::{EPOLLIN, EPOLLOUT, EpollOperation};
 
 use crate::link::{Link, Sent};
 use crate::state::{Core, Token};
@@ -131,7 +131,7 @@ impl Core {
         }
         link.waits_to_write = wanted;
         let fd = link.raw_fd();
-        let events = if wanted { libc::EPOLLIN | libc::EPOLLOUT } else { libc::EPOLLIN };
+        let events = if wanted { EPOLLIN | EPOLLOUT } else { EPOLLIN };
         // Cannot fail for a descriptor that is in the set.
         let _ = self.watch(EpollOperation::Modify, fd, Token::Link(id), events);
     }
@@ -176,7 +176,7 @@ impl Core {
     /// A link is readable or writable.
     pub(crate) fn link_ready(&mut self, id: u32, events: u32) {
         self.read_link(id);
-        if events & libc::EPOLLOUT as u32 != 0 {
+        if events & EPOLLOUT as u32 != 0 {
             self.flush(id);
         }
     }

@@ -1,4 +1,5 @@
 //! How many file descriptors are used. The only test of its file, since it counts those of the process.
+#![cfg(target_os = "linux")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A program that has used up its descriptors. The only test of its file, since it uses up those of the process.
+#![cfg(target_os = "linux")]
 
 mod support;
 
@@ -18,7 +19,7 @@ fn visitors_are_turned_away() {
         used.push(file);
     }
     server.san.progress().expect("WsdProgress");
-    let mut poll = [wsd_os::poll::PollFd { fd: arm, events: libc::POLLIN, revents: 0 }];
+    let mut poll = [wsd_os::poll::PollFd { fd: arm, events: wsd_os::poll::POLLIN, revents: 0 }];
     assert_eq!(
         wsd_os::poll::ppoll(&mut poll, Some(std::time::Duration::ZERO), None),
         Ok(0),

@@ -1,4 +1,5 @@
 //! Start-up and clean-up (SP-030..035, SP-212), threads, fork.
+#![cfg(target_os = "linux")]
 
 mod support;
 
@@ -36,7 +37,7 @@ fn no_thread_without_need() {
     let _inbox = pair.0.register_memory(&inbox, MemoryAccess::Write).expect("registers");
     let _data = pair.1.register_memory(&inbox, MemoryAccess::Read).expect("registers");
     pair.0.recv_notified(from_ref(&inbox), 1).expect("a receive");
-    let mut poll = [wsd_os::poll::PollFd { fd, events: libc::POLLIN, revents: 0 }];
+    let mut poll = [wsd_os::poll::PollFd { fd, events: wsd_os::poll::POLLIN, revents: 0 }];
     let mut is_ready = || wsd_os::poll::ppoll(&mut poll, Some(std::time::Duration::from_millis(50)), None);
     assert_eq!(is_ready(), Ok(0), "nothing to do");
     let mut sent = pair.1.send(from_ref(&inbox)).expect("sends");

@@ -71,6 +71,9 @@ fn descriptors_are_checked() {
     mapped.write(0, b"still valid here");
 }
 
+/// What is read far behind the start of memory that is used again: Windows cannot take pages back.
+const COLD: &[u8; 4] = if cfg!(windows) { b"cold" } else { &[0; 4] };
+
 /// Memory is used again when both ends have done with it, not before; the pages at its start stay warm.
 #[test]
 fn reuse() {
@@ -96,7 +99,7 @@ fn reuse() {
     let (mut warm, mut cold) = ([0; 4], [0; 4]);
     last.read(0, &mut warm);
     last.read(900_000, &mut cold);
-    assert_eq!((&warm, &cold), (b"warm", &[0; 4]));
+    assert_eq!((&warm, &cold), (b"warm", COLD));
 
     // Closing gives everything back too, at either end.
     let place = start(&last);

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::slice::from_ref;
 
 use support::{Side, address, armed_sides, bytes, connect, memory, result, sides, wait_event, wait_for};
@@ -158,7 +158,7 @@ fn failing() {
 fn claimant_that_ends() {
     let [old, peer] = sides();
     let inbox = memory(&[0; 100]);
-    let mut next = Command::new("sleep").arg("1000").spawn().expect("a process");
+    let mut next = sleeper();
     // Whose process lives has less time left.
     let [living, dead] = [(1, "127.0.0.1:2241"), (next.id(), "127.0.0.1:2242")].map(|(process, name)| {
         let (mine, theirs) = connect(&old, &peer, name);
@@ -172,6 +172,20 @@ fn claimant_that_ends() {
     let (mut living, mut dead) = (living, dead);
     assert_eq!(result(&[&old, &peer], &mut dead.0).map(drop), Err(WsaError::WSAECONNRESET));
     assert!(living.0.poll().is_pending());
+}
+
+/// A process that does nothing.
+fn sleeper() -> Child {
+    let mut own = Command::new(std::env::current_exe().expect("own path"));
+    own.args(["--exact", "sleeps", "--ignored"]).env("WSD_SHM_TEST_CHILD", "1").spawn().expect("a process")
+}
+
+#[test]
+#[ignore = "part of claimant_that_ends"]
+fn sleeps() {
+    if std::env::var_os("WSD_SHM_TEST_CHILD").is_some() {
+        std::thread::sleep(support::LIMIT);
+    }
 }
 
 /// Between processes: a connection whose peer is in a third one.

@@ -178,7 +178,7 @@ impl Side {
     pub fn step(&self) {
         match self.armed {
             Some(fd) => {
-                let mut poll = [wsd_os::poll::PollFd { fd, events: libc::POLLIN, revents: 0 }];
+                let mut poll = [wsd_os::poll::PollFd { fd, events: wsd_os::poll::POLLIN, revents: 0 }];
                 let ready = wsd_os::poll::ppoll(&mut poll, Some(Duration::from_micros(200)), None);
                 if ready == Ok(1) {
                     self.san.progress().expect("WsdProgress");
