@@ -5,17 +5,20 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::check::Stop;
 use crate::finding::{Finding, Outcome};
 use crate::raw::{Code, recorder};
 use crate::suite;
+use crate::system::die_with;
 use crate::world::{Ends, Pair, Party, Rig, quiet};
 
 /// Environment variable that tells a process of the suite what it is.
 const VARIABLE: &str = "WSD_CONFORMANCE_ROLE";
+
+/// Environment variable with the process that started it, with which it ends.
+const PARENT: &str = "WSD_CONFORMANCE_PARENT";
 
 /// Marks the lines of standard output that are the suite's: a provider may print, too.
 const MARK: &str = "wsd-conformance ";
@@ -42,6 +45,7 @@ impl Helper {
     pub(crate) fn command(&self, role: &Role) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env(VARIABLE, serde_json::to_string(role)?);
+        command.env(PARENT, std::process::id().to_string());
         Ok(command)
     }
 }
@@ -121,7 +125,8 @@ pub enum HelperError {
 pub fn serve() -> Result<(), HelperError> {
     let role = std::env::var(VARIABLE).ok().and_then(|role| serde_json::from_str(&role).ok());
     let role: Role = role.ok_or(HelperError::NoRole)?;
-    die_with_parent().map_err(io::Error::from)?;
+    let parent = std::env::var(PARENT).ok().and_then(|parent| parent.parse().ok());
+    die_with(parent.ok_or(HelperError::NoRole)?)?;
     match role {
         Role::Probe { library, ends, own } => {
             let rig = Rig::new(&library, ends, own.into());
@@ -137,14 +142,6 @@ pub fn serve() -> Result<(), HelperError> {
             Line::Findings(findings(check, stopped)).print()?;
         }
         Role::Peer { library } => be_the_other_end(&Rig::new(&library, Ends::OneProcess, no_helper()))?,
-    }
-    Ok(())
-}
-
-fn die_with_parent() -> rustix::io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid().is_none_or(|parent| parent.is_init()) {
-        std::process::exit(1);
     }
     Ok(())
 }

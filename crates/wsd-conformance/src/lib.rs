@@ -5,7 +5,7 @@
 //! * `world`: two ends of a connection, in one process or in two, and bounded waits.
 //! * `raw`: the provider's functions as they are, and a recorder behind the up-calls that notices what no provider may do.
 //! * `runner`, `helper`: a process per check, so that a crash or a hang is the failure of that check only.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 #![deny(unsafe_code)]
 
 mod check;
@@ -14,6 +14,11 @@ mod helper;
 mod raw;
 mod runner;
 mod suite;
+#[cfg(target_os = "linux")]
+mod system;
+#[cfg(windows)]
+#[path = "system_windows.rs"]
+mod system;
 mod world;
 
 pub use check::Check;

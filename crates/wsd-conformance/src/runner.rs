@@ -1,7 +1,6 @@
 //! A run: every check in a process of its own, so that a provider that crashes or hangs fails that check only.
 
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -14,6 +13,7 @@ use crate::finding::{Finding, Outcome};
 use crate::helper::{Helper, Helping, Line, Role};
 use crate::raw::Code;
 use crate::suite;
+use crate::system::how;
 use crate::world::Ends;
 
 /// Longest run of one check. A check has several waits, each shorter than this.
@@ -71,13 +71,6 @@ fn failed(check: &crate::Check, what: String) -> Finding {
         requirement: check.requirements()[0].to_owned(),
         outcome: Outcome::Fail(what),
         description: check.description().to_owned(),
-    }
-}
-
-fn how(status: ExitStatus) -> String {
-    match status.signal() {
-        Some(signal) => format!("signal {signal}"),
-        None => format!("exit code {}", status.code().unwrap_or_default()),
     }
 }
 

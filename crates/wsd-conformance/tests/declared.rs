@@ -1,5 +1,6 @@
 //! The suite on a provider that declares what the shared-memory provider lacks, and on one that lacks what that has.
 //! A process of their own for each: the faulty provider takes its orders from the environment.
+#![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
 mod support;

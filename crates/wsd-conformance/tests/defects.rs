@@ -1,5 +1,6 @@
 //! The suite on the example provider in C, and on its ten variants with one defect each: the suite names the requirement that each
 //! of them breaks.
+#![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
 mod support;

@@ -26,7 +26,7 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// The crates that build and pass their tests for Windows.
-const CRATES: &[&str] = &["wsd-spi", "wsd-session"];
+const CRATES: &[&str] = &["wsd-spi", "wsd-session", "wsd-os", "wsd-engine", "wsd-shm", "wsd-conformance"];
 
 /// Which tests run.
 #[derive(Args)]

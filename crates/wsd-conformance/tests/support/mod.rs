@@ -1,6 +1,7 @@
 //! Running the suite from a test: its processes are the test program itself.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part")]
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 
 use wsd_conformance::{Check, Finding, Helper, Outcome};
@@ -9,7 +10,7 @@ use wsd_conformance::{Check, Finding, Helper, Outcome};
 pub fn library(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("own path");
     let folder = program.ancestors().nth(2).expect("target/PROFILE/deps/PROGRAM");
-    let path = folder.join(format!("lib{name}.so"));
+    let path = folder.join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
     let package = name.replace('_', "-");
     assert!(path.is_file(), "no {}: `cargo build -p {package}` builds it", path.display());
     path
@@ -27,10 +28,14 @@ pub fn check_with(
     variables: &[(&str, &str)],
 ) -> Vec<Finding> {
     let own = std::env::current_exe().expect("own path");
-    let variables = variables.iter().map(|(name, value)| format!("{name}={value}").into());
     let test = ["--exact", "process_of_the_suite", "--ignored", "--nocapture"].map(Into::into);
-    let arguments = variables.chain([own.into_os_string()]).chain(test).collect();
-    let helper = Helper { program: "env".into(), arguments };
+    let helper = if variables.is_empty() {
+        Helper { program: own, arguments: test.into() }
+    } else {
+        let variables = variables.iter().map(|(name, value)| format!("{name}={value}").into());
+        let arguments = variables.chain([own.into_os_string()]).chain(test).collect();
+        Helper { program: "env".into(), arguments }
+    };
     let tell = |finding: &Finding| match finding.outcome {
         Outcome::Pass => {}
         _ => println!("{finding}"),
