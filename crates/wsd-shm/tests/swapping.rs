@@ -201,6 +201,7 @@ fn other_process() {
         .args(["--exact", "child_that_adopts", "--nocapture", "--ignored"])
         .env("WSD_SHM_TEST_CHILD", "1")
         .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .expect("a child");
     send(&all, &theirs, b"to whom it may concern");

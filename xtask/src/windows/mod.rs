@@ -6,14 +6,14 @@
 mod toolchain;
 mod wine;
 
-use crate::command::{Failure, target};
+use crate::command::{Failure, succeed, target};
 use crate::packages::{self, Package, package};
 use crate::tally::{Tally, count};
 use clap::Args;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-use toolchain::HEADER_TEST;
+use toolchain::NATIVE;
 use wine::Wine;
 
 /// The compiler, its standard library's source, the linker with Windows' headers, and what runs the programs.
@@ -42,6 +42,7 @@ pub(crate) fn run(selection: &Selection) -> Result<(), Failure> {
     let begin = Instant::now();
     let folder = target().join("windows");
     let wine = Wine::start(&folder.join("wine"))?;
+    succeed(&mut toolchain::library(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());
     for mut tests in commands(&folder, selection.filter.as_deref(), &wine) {
@@ -55,9 +56,10 @@ pub(crate) fn run(selection: &Selection) -> Result<(), Failure> {
 }
 
 fn commands(folder: &Path, filter: Option<&str>, wine: &Wine) -> Vec<Command> {
-    let mut tests = toolchain::tests(folder, CRATES, wine);
-    tests.args(filter);
-    let compares = filter.is_none_or(|filter| HEADER_TEST.contains(filter));
-    let headers = compares.then(|| toolchain::header_test(wine));
-    [tests].into_iter().chain(headers).collect()
+    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+    let native = NATIVE.iter().filter(|test| wanted(test.name));
+    [toolchain::tests(folder, CRATES, filter, wine)]
+        .into_iter()
+        .chain(native.map(|test| toolchain::native(folder, test, wine)))
+        .collect()
 }

@@ -2,37 +2,63 @@
 
 use super::wine::{self, Wine};
 use crate::command::{cargo, nested};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Windows 7 and later: programs for the target without that name need a system library that Wine 8 lacks.
 const TARGET: &str = "x86_64-win7-windows-gnu";
 
-/// What compares the headers.
-pub(super) const HEADER_TEST: &str = "windows_headers::layouts_constants_and_identifiers";
+/// A test that has a compiler for Windows at work, so that it is no Windows program itself.
+pub(super) struct Native {
+    package: &'static str,
+    program: &'static str,
+    pub(super) name: &'static str,
+}
+
+/// All of them: Windows' headers, and a provider under a host in C.
+pub(super) const NATIVE: &[Native] = &[
+    Native { package: "wsd-spi", program: "spi", name: "windows_headers::layouts_constants_and_identifiers" },
+    Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
+];
+
+/// The provider, as a library that programs load.
+pub(super) fn library(folder: &Path) -> Command {
+    let mut command = for_windows(folder, "build");
+    command.args(["-p", "wsd-shm"]);
+    command
+}
 
 /// All tests of the crates, as Windows programs.
-pub(super) fn tests(folder: &Path, crates: &[&str], wine: &Wine) -> Command {
-    let mut command = nested("/usr/bin/cargo", &["test", "--locked", "--no-fail-fast"]);
+pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: &Wine) -> Command {
+    let mut command = for_windows(folder, "test");
+    command.arg("--no-fail-fast").args(crates.iter().flat_map(|name| ["-p", name])).args(filter);
+    command.env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine::PROGRAM);
+    wine.apply(&mut command);
+    command
+}
+
+/// A test that is no Windows program, but runs some.
+pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
+    let mut command = cargo(&["test", "--package", test.package, "--test", test.program, test.name]);
+    command.args(["--", "--ignored", "--exact"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
+    command.env("WSD_WINDOWS_LIBRARY", output(folder).join(TARGET).join("debug/wsd_shm.dll"));
+    wine.apply(&mut command);
+    command
+}
+
+fn for_windows(folder: &Path, subcommand: &str) -> Command {
+    let mut command = nested("/usr/bin/cargo", &[subcommand, "--locked"]);
     command.args(["-Z", "build-std=std,panic_unwind", "--target", TARGET]);
-    command.args(crates.iter().flat_map(|name| ["-p", name]));
     // What started this program may have said which compiler it is, and where that one's libraries are.
     for name in ["RUSTC", "RUSTDOC", "LD_LIBRARY_PATH"] {
         command.env_remove(name);
     }
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     // The target is not among the stable ones, nor is building the standard library.
-    command.env("RUSTC_BOOTSTRAP", "1");
-    command.env("CARGO_TARGET_DIR", folder.join("build"));
-    command.env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine::PROGRAM);
-    wine.apply(&mut command);
+    command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", output(folder));
     command
 }
 
-/// The test that compares with Windows' own headers. It has a compiler for Windows at work, so it is no Windows program itself.
-pub(super) fn header_test(wine: &Wine) -> Command {
-    let mut command = cargo(&["test", "--package", "wsd-spi", "--test", "spi", HEADER_TEST]);
-    command.args(["--", "--ignored", "--exact"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
-    wine.apply(&mut command);
-    command
+fn output(folder: &Path) -> PathBuf {
+    folder.join("build")
 }
