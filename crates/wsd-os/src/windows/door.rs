@@ -66,7 +66,7 @@ impl Door {
     fn new(view: View) -> Result<Arc<Self>, Errno> {
         let side = &header(&view)?.side;
         side.give(word(ProcessId::own()?));
-        let bell = Bell::new(Arc::new(Handle::event()?), side);
+        let bell = Bell::new(side)?;
         let number = view.section().ok_or(Errno::BADF)?.number() as RawFd;
         let door = Arc::new(Self { view, number, bell, given: AtomicBool::new(false) });
         registry::enter(number, Entry::Door(Arc::downgrade(&door)));
@@ -84,7 +84,7 @@ impl Door {
             return Err(Errno::CONNREFUSED);
         }
         let mut neighbour = Neighbour::default();
-        let own = Bell::unheard(Handle::event()?);
+        let own = Bell::unheard()?;
         neighbour.look(&shared.side, &own);
         if neighbour.is_gone(&shared.side) {
             return Err(Errno::CONNREFUSED);
@@ -139,14 +139,14 @@ impl Door {
         self.number
     }
 
-    /// Wakes by that event from now on.
-    pub(super) fn wake_by(&self, event: Arc<Handle>) {
-        self.bell.replace(event, &self.header().side);
+    /// Wakes by the event of a set from now on, or by one of its own.
+    pub(super) fn wake_by(&self, set: Option<&Arc<Handle>>) -> Result<(), Errno> {
+        self.bell.replace(set, &self.header().side)
     }
 
-    /// The event that wakes it.
-    pub(super) fn event(&self) -> Arc<Handle> {
-        self.bell.event()
+    /// The event that wakes it, if it is in no set.
+    pub(super) fn own_event(&self) -> Option<Arc<Handle>> {
+        self.bell.own_event()
     }
 
     /// Hands it to another process: its number there.

@@ -99,7 +99,7 @@ impl End {
     fn new(view: View, side: usize) -> Result<Arc<Self>, Errno> {
         let shared = header(&view)?;
         shared.sides[side].give(word(ProcessId::own()?));
-        let bell = Bell::new(Arc::new(Handle::event()?), &shared.sides[side]);
+        let bell = Bell::new(&shared.sides[side])?;
         let number = view.section().ok_or(Errno::BADF)?.number() as RawFd;
         let (tail, head) =
             (queue(&view, shared, side).positions().0, queue(&view, shared, 1 - side).positions().1);
@@ -134,15 +134,16 @@ impl End {
         self.theirs().pid()
     }
 
-    /// Wakes by that event from now on, or by one of its own.
-    pub(super) fn wake_by(&self, event: Arc<Handle>) {
-        self.bell.replace(event, self.ours());
+    /// Wakes by the event of a set from now on, or by one of its own.
+    pub(super) fn wake_by(&self, set: Option<&Arc<Handle>>) -> Result<(), Errno> {
+        self.bell.replace(set, self.ours())?;
         self.neighbour().watch_again(&self.bell);
+        Ok(())
     }
 
-    /// The event that wakes it.
-    pub(super) fn event(&self) -> Arc<Handle> {
-        self.bell.event()
+    /// The event that wakes it, if it is in no set.
+    pub(super) fn own_event(&self) -> Option<Arc<Handle>> {
+        self.bell.own_event()
     }
 
     /// What of `wanted` could be done without waiting.
@@ -344,11 +345,15 @@ fn hand_over(object: &Object, to: &Partner) -> Result<(u32, u32, u32), Errno> {
 
 /// Takes a descriptor that another process gave us.
 fn take_over(kind: u32, side: u32, number: u32) -> Option<OwnedFd> {
-    let handle = Handle::arrived(number)?;
+    let handle = || Handle::arrived(number);
     match kind {
-        PLAIN => Some(handle.into()),
-        END => End::adopt(handle, side).ok().map(|end| OwnedFd(Object::End(end))),
-        DOOR => Door::adopt(handle).ok().map(|door| OwnedFd(Object::Door(door))),
+        PLAIN => Some(handle()?.into()),
+        END => End::adopt(handle()?, side).ok().map(|end| OwnedFd(Object::End(end))),
+        DOOR => Door::adopt(handle()?).ok().map(|door| OwnedFd(Object::Door(door))),
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "end_hostile.rs"]
+mod hostile;

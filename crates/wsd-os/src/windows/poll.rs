@@ -20,6 +20,9 @@ use super::handle::Handle;
 use super::registry::{self, Entry, Watch};
 use super::signal::Mask;
 
+/// How often, in milliseconds, [`ppoll`] looks at what wakes a set.
+const LOOK_AGAIN: u32 = 1;
+
 /// Something can be read.
 pub const POLLIN: i16 = 1;
 /// Something can be read.
@@ -155,13 +158,13 @@ impl Drop for Set {
 impl Source {
     /// Has it woken by an event of its own again.
     fn leave(&self) {
+        let left = match self {
+            Self::End(end) => end.upgrade().map(|end| end.wake_by(None)),
+            Self::Door(door) => door.upgrade().map(|door| door.wake_by(None)),
+            Self::Object(..) => None,
+        };
         // Without an event it goes on waking the set, which does not know it any more.
-        let Ok(event) = Handle::event().map(Arc::new) else { return };
-        match self {
-            Self::End(end) => end.upgrade().iter().for_each(|end| end.wake_by(event.clone())),
-            Self::Door(door) => door.upgrade().iter().for_each(|door| door.wake_by(event.clone())),
-            Self::Object(..) => {}
-        }
+        let _ = left;
     }
 }
 
@@ -249,18 +252,26 @@ pub fn epoll_pwait(
 pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, _mask: Option<Mask>) -> Result<usize, Errno> {
     let limit = Limit::new(timeout);
     loop {
-        let mut waits = Vec::new();
+        let mut waits: Vec<Arc<Handle>> = Vec::new();
         let mut count = 0;
-        for fd in fds.iter_mut() {
-            let (ready, event) = if fd.fd < 0 { (false, None) } else { look(fd.fd)? };
+        let mut longest = INFINITE;
+        for fd in fds.iter_mut().filter(|fd| fd.fd >= 0) {
+            let (ready, event) = look(fd.fd)?;
             fd.revents = if ready { fd.events & POLLIN } else { 0 };
             count += usize::from(fd.revents != 0);
-            waits.extend(event);
+            match event {
+                Some(event) => waits.push(event),
+                None => longest = LOOK_AGAIN,
+            }
         }
         let left = limit.left();
         if count != 0 || left == 0 {
             return Ok(count);
         }
+        let left = left.min(longest);
+        // The system wants every handle once.
+        waits.sort_by_key(|handle| handle.number());
+        waits.dedup_by_key(|handle| handle.number());
         let handles: Vec<HANDLE> = waits.iter().map(|handle| handle.raw()).collect();
         if handles.len() > 64 {
             return Err(Errno::INVAL);
@@ -274,21 +285,20 @@ pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, _mask: Option<Mask>)
     }
 }
 
-/// Whether a descriptor is readable, and what is signalled when it becomes so.
+/// Whether a descriptor is readable, and what is signalled when it becomes so; nothing is for what is in a set.
 fn look(fd: RawFd) -> Result<(bool, Option<Arc<Handle>>), Errno> {
     match registry::find(fd) {
         Some(Entry::End(end)) => {
             let end = end.upgrade().ok_or(Errno::BADF)?;
-            // An end in a set wakes the set, which looks again.
-            let event = end.event();
-            event.reset();
-            Ok((end.ready(EPOLLIN as u32) != 0, Some(event)))
+            let event = end.own_event();
+            event.iter().for_each(|event| event.reset());
+            Ok((end.ready(EPOLLIN as u32) != 0, event))
         }
         Some(Entry::Door(door)) => {
             let door = door.upgrade().ok_or(Errno::BADF)?;
-            let event = door.event();
-            event.reset();
-            Ok((door.is_ready(), Some(event)))
+            let event = door.own_event();
+            event.iter().for_each(|event| event.reset());
+            Ok((door.is_ready(), event))
         }
         Some(Entry::Set(set)) => {
             let set = set.upgrade().ok_or(Errno::BADF)?;
@@ -306,11 +316,11 @@ impl Source {
     fn of(fd: RawFd, event: &Arc<Handle>) -> Result<Self, Errno> {
         match registry::find(fd) {
             Some(Entry::End(end)) => {
-                end.upgrade().ok_or(Errno::BADF)?.wake_by(event.clone());
+                end.upgrade().ok_or(Errno::BADF)?.wake_by(Some(event))?;
                 Ok(Self::End(end))
             }
             Some(Entry::Door(door)) => {
-                door.upgrade().ok_or(Errno::BADF)?.wake_by(event.clone());
+                door.upgrade().ok_or(Errno::BADF)?.wake_by(Some(event))?;
                 Ok(Self::Door(door))
             }
             Some(Entry::Set(_)) => Err(Errno::INVAL),

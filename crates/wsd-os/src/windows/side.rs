@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use windows_sys::Win32::System::Threading::EVENT_MODIFY_STATE;
 
+use super::Errno;
 use super::handle::Handle;
 use super::process::{Partner, ProcessId};
 use super::registry::Watch;
@@ -58,33 +59,51 @@ pub(super) fn word(id: ProcessId) -> u64 {
 /// The event that wakes our side: that of the set which it is in, or its own.
 #[derive(Debug)]
 pub(super) struct Bell {
-    event: Mutex<Arc<Handle>>,
+    event: Mutex<Event>,
+}
+
+/// An event, and whether it is a set's.
+#[derive(Clone, Debug)]
+struct Event {
+    handle: Arc<Handle>,
+    shared: bool,
 }
 
 impl Bell {
-    /// Wakes by `event`, and tells the other side.
-    pub(super) fn new(event: Arc<Handle>, side: &Side) -> Self {
-        publish(&event, side);
-        Self { event: Mutex::new(event) }
+    /// Wakes by an event of its own, and tells the other side.
+    pub(super) fn new(side: &Side) -> Result<Self, Errno> {
+        let bell = Self::unheard()?;
+        publish(&bell.event(), side);
+        Ok(bell)
     }
 
     /// A bell that nobody is told of.
-    pub(super) fn unheard(event: Handle) -> Self {
-        Self { event: Mutex::new(Arc::new(event)) }
+    pub(super) fn unheard() -> Result<Self, Errno> {
+        let handle = Arc::new(Handle::event()?);
+        Ok(Self { event: Mutex::new(Event { handle, shared: false }) })
     }
 
-    /// Wakes by another event from now on, at once: what happened meanwhile is to be looked at.
-    pub(super) fn replace(&self, event: Arc<Handle>, side: &Side) {
-        publish(&event, side);
-        let mut current = self.event.lock().unwrap_or_else(PoisonError::into_inner);
-        event.set();
+    /// Wakes by the event of a set from now on, or without one by an event of its own; at once, since what happened
+    /// meanwhile is to be looked at.
+    pub(super) fn replace(&self, set: Option<&Arc<Handle>>, side: &Side) -> Result<(), Errno> {
+        let handle = set.map_or_else(|| Handle::event().map(Arc::new), |event| Ok(event.clone()))?;
+        publish(&handle, side);
+        handle.set();
+        let event = Event { handle, shared: set.is_some() };
         // The old one is closed only now, so that its number means nothing else as long as it was published.
-        *current = event;
+        *self.event.lock().unwrap_or_else(PoisonError::into_inner) = event;
+        Ok(())
     }
 
     /// The event.
     pub(super) fn event(&self) -> Arc<Handle> {
-        self.event.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.event.lock().unwrap_or_else(PoisonError::into_inner).handle.clone()
+    }
+
+    /// The event, unless it is a set's, whose look is the only one that may reset it.
+    pub(super) fn own_event(&self) -> Option<Arc<Handle>> {
+        let event = self.event.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (!event.shared).then_some(event.handle)
     }
 }
 
