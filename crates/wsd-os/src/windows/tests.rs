@@ -1,14 +1,19 @@
 //! Links, doors, sets and memory, within a process and between two.
 
+use core::ptr::null;
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Write};
+use std::os::windows::io::AsRawHandle;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use windows_sys::Win32::System::Memory::{CreateFileMappingW, PAGE_READWRITE};
 
 use super::Errno;
 use super::clock::now_ns;
 use super::doorbell::Eventfd;
 use super::fd::{AsFd, AsRawFd, OwnedFd};
+use super::handle::Handle;
 use super::link::{Link, Listener, MAX_FDS};
 use super::memory::{RegionOptions, SharedRegion, page_size};
 use super::poll::{
@@ -199,6 +204,24 @@ fn memory_is_the_same_and_is_checked() {
     one.send(b"an event", &[bell.as_fd()]).expect("sent");
     let (_, mut fds) = received(&other).expect("a packet");
     assert!(SharedRegion::from_fd(fds.remove(0), 4096, options).is_err());
+}
+
+/// A file may be on a disk that goes.
+#[test]
+fn memory_in_a_file_is_refused() {
+    let path = std::env::temp_dir().join(format!("wsd-os-test-{}", std::process::id()));
+    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+    let file = file.expect("a new file");
+    file.set_len(4096).expect("room");
+    // SAFETY: an open file; no attributes, no name.
+    let section = unsafe {
+        Handle::returned(CreateFileMappingW(file.as_raw_handle(), null(), PAGE_READWRITE, 0, 4096, null()))
+    };
+    let section = OwnedFd::from(section.expect("a section"));
+    let mapped = SharedRegion::from_fd(section, 4096, RegionOptions::default());
+    assert_eq!(mapped.map(drop), Err(Errno::INVAL));
+    drop(file);
+    std::fs::remove_file(&path).expect("nothing has it open");
 }
 
 #[test]

@@ -4,12 +4,17 @@ use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null};
 use std::sync::Arc;
 
-use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, GetLastError, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{
+    ERROR_ALREADY_EXISTS, ERROR_BAD_LENGTH, ERROR_INSUFFICIENT_BUFFER, ERROR_MORE_DATA, GetLastError,
+    INVALID_HANDLE_VALUE,
+};
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_COMMIT, MEM_MAPPED, MEMORY_BASIC_INFORMATION,
     MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, OpenFileMappingW, PAGE_READWRITE, UnmapViewOfFile,
     VirtualQuery,
 };
+use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::{Errno, handle::Handle};
 
@@ -80,9 +85,8 @@ impl View {
         // SAFETY: zeroed, and perhaps filled in: integers and pointers.
         let facts = unsafe { facts.assume_init() };
         view.len = facts.RegionSize;
-        // A file can be cut on a disk; a section without one stays as it is.
         let fit = facts.State == MEM_COMMIT && facts.Type == MEM_MAPPED && facts.Protect == PAGE_READWRITE;
-        if fit { Ok(view) } else { Err(Errno::INVAL) }
+        if fit && !is_in_file(&view) { Ok(view) } else { Err(Errno::INVAL) }
     }
 
     /// The length in bytes: whole pages.
@@ -114,6 +118,18 @@ impl View {
         // SAFETY: views begin at a page, and it lies inside; the rest is the contract.
         (size_of::<T>() <= self.len).then(|| unsafe { self.start.cast::<T>().as_ref() })
     }
+}
+
+/// Whether a file is mapped there, of which it is not sure that it can be read when it is touched.
+fn is_in_file(view: &View) -> bool {
+    let mut path = [0; 4];
+    // SAFETY: asks about our own mapping; the array has that length. The error is this thread's.
+    let (named, error) = unsafe {
+        let place = view.start.as_ptr().cast();
+        let named = K32GetMappedFileNameW(GetCurrentProcess(), place, path.as_mut_ptr(), path.len() as u32);
+        (named, GetLastError())
+    };
+    named != 0 || matches!(error, ERROR_INSUFFICIENT_BUFFER | ERROR_MORE_DATA | ERROR_BAD_LENGTH)
 }
 
 impl Drop for View {

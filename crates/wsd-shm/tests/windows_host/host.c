@@ -69,18 +69,6 @@ static int WSPAPI query_context(SOCKET s, PDWORD_PTR context, LPINT code)
     return 0;
 }
 
-static WINBOOL WSPAPI set_event(WSAEVENT event, LPINT code)
-{
-    *code = 0;
-    return SetEvent(event);
-}
-
-static WINBOOL WSPAPI reset_event(WSAEVENT event, LPINT code)
-{
-    *code = 0;
-    return ResetEvent(event);
-}
-
 static int WSPAPI complete(SOCKET s, LPWSAOVERLAPPED request, DWORD status, DWORD bytes, LPINT code)
 {
     (void)s;
@@ -91,12 +79,11 @@ static int WSPAPI complete(SOCKET s, LPWSAOVERLAPPED request, DWORD status, DWOR
     return 0;
 }
 
+/* Events are Windows': the provider sets them itself. */
 static WSPUPCALLTABLEEX upcalls = {
     .lpWPUCloseSocketHandle = close_handle,
     .lpWPUCreateSocketHandle = create_handle,
     .lpWPUQuerySocketHandleContext = query_context,
-    .lpWPUResetEvent = reset_event,
-    .lpWPUSetEvent = set_event,
     .lpWPUCompleteOverlappedRequest = complete,
 };
 

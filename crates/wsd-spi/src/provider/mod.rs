@@ -14,6 +14,11 @@
 mod conditions;
 mod door;
 mod entry;
+#[cfg(not(windows))]
+mod events;
+#[cfg(windows)]
+#[path = "events_windows.rs"]
+mod events;
 mod memory;
 mod overlapped;
 mod request;

@@ -2,13 +2,14 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::events;
 use crate::error::WsaError;
 use crate::ffi::{INT, INVALID_SOCKET, LPWSAOVERLAPPED, SOCKET_ERROR, WSPUPCALLTABLEEX};
 use crate::value::{Event, SwitchSocket};
 
 /// The up-call table of the switch, copied at start-up (SP-003). Cheap to copy, usable on any thread.
 ///
-/// Every method answers `WSAEOPNOTSUPP` if the switch left the entry empty, and `WSANOTINITIALISED` after the last
+/// Every method answers `WSAEOPNOTSUPP` if the switch left the entry empty (on Windows those on events do without), and `WSANOTINITIALISED` after the last
 /// `WSPCleanup`. Except for the two on events, call them without holding a lock that the trait's methods take
 /// (SP-018).
 #[derive(Clone, Copy)]
@@ -67,7 +68,7 @@ impl UpCalls {
     /// # Errors
     /// What the switch answers.
     pub fn set_event(&self, event: Event) -> Result<(), WsaError> {
-        let function = self.0.entry(|table| table.lpWPUSetEvent)?;
+        let function = self.0.entry(|table| table.lpWPUSetEvent.or(events::SET))?;
         let mut errno: INT = 0;
         // SAFETY: the entry is callable until the last clean-up by the contract of `startup_ex`; `errno` is valid.
         let result = unsafe { function(event.handle(), &raw mut errno) };
@@ -79,7 +80,7 @@ impl UpCalls {
     /// # Errors
     /// What the switch answers.
     pub fn reset_event(&self, event: Event) -> Result<(), WsaError> {
-        let function = self.0.entry(|table| table.lpWPUResetEvent)?;
+        let function = self.0.entry(|table| table.lpWPUResetEvent.or(events::RESET))?;
         let mut errno: INT = 0;
         // SAFETY: the entry is callable until the last clean-up by the contract of `startup_ex`; `errno` is valid.
         let result = unsafe { function(event.handle(), &raw mut errno) };
