@@ -157,6 +157,13 @@ impl Door {
         Ok(number)
     }
 
+    /// Nobody is let in any more; whoever waits learns that.
+    pub(super) fn close(&self) {
+        self.header().side.close();
+        fence(Ordering::SeqCst);
+        while self.let_in().is_ok() {}
+    }
+
     fn header(&self) -> &Header {
         header(&self.view).expect("it was long enough when the door was made")
     }
@@ -168,10 +175,7 @@ impl Drop for Door {
         if *self.given.get_mut() {
             return;
         }
-        self.header().side.close();
-        fence(Ordering::SeqCst);
-        // Whoever waits learns that nobody is here.
-        while self.let_in().is_ok() {}
+        self.close();
     }
 }
 

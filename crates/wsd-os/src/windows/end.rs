@@ -190,6 +190,11 @@ impl End {
         if !fits().map_err(|Broken| Errno::PIPE)? && !self.wait_for_room(|| fits() == Ok(true)) {
             return Err(Errno::AGAIN);
         }
+        let passengers = if fds.is_empty() {
+            Vec::new()
+        } else {
+            all_over(fds, &*neighbour.partner().ok_or(Errno::AGAIN)?)?
+        };
         let mut at = *tail;
         let mut put = |bytes: &[u8]| {
             queue.put(at, bytes);
@@ -197,12 +202,8 @@ impl End {
         };
         put(&(bytes.len() as u32).to_ne_bytes());
         put(&(fds.len() as u32).to_ne_bytes());
-        if !fds.is_empty() {
-            let partner = neighbour.partner().ok_or(Errno::AGAIN)?;
-            for object in fds {
-                let (kind, side, number) = hand_over(object, &partner)?;
-                [kind, side, number, 0].into_iter().for_each(|word| put(&word.to_ne_bytes()));
-            }
+        for (kind, side, number) in passengers {
+            [kind, side, number, 0].into_iter().for_each(|word| put(&word.to_ne_bytes()));
         }
         put(bytes);
         *tail += needed as u64;
@@ -266,6 +267,12 @@ impl End {
         Ok((self.side as u32, number))
     }
 
+    /// Nothing comes from this end any more.
+    fn close(&self) {
+        self.ours().close();
+        self.neighbour().ring(self.theirs());
+    }
+
     fn header(&self) -> &Header {
         header(&self.view).expect("it was long enough when the end was made")
     }
@@ -300,8 +307,7 @@ impl Drop for End {
         if *self.given.get_mut() {
             return;
         }
-        self.ours().close();
-        self.neighbour().ring(self.theirs());
+        self.close();
         // Descriptors that were for us are ours to close.
         let mut nothing = [0; 1];
         while !matches!(self.receive(&mut nothing, 0), Ok(None) | Err(Errno::AGAIN | Errno::CONNABORTED)) {}
@@ -331,6 +337,31 @@ fn checked(view: &View) -> Result<&Header, Errno> {
 fn queue<'a>(view: &'a View, shared: &'a Header, side: usize) -> Queue<'a> {
     // SAFETY: `header` has checked that both queues lie in the view.
     unsafe { Queue::new(&shared.cursors[side], view.start().add(DATA + side * CAPACITY)) }
+}
+
+/// Gives another process all of these, or ends what it has got.
+fn all_over(objects: &[&Object], to: &Partner) -> Result<Vec<(u32, u32, u32)>, Errno> {
+    let mut over = Vec::with_capacity(objects.len());
+    for object in objects {
+        match hand_over(object, to) {
+            Ok(passenger) => over.push(passenger),
+            Err(error) => {
+                // Nobody has them: what is connected to them must not wait.
+                objects[..over.len()].iter().for_each(|object| lose(object));
+                return Err(error);
+            }
+        }
+    }
+    Ok(over)
+}
+
+/// Ends what was handed over in vain.
+fn lose(object: &Object) {
+    match object {
+        Object::End(end) => end.close(),
+        Object::Door(door) => door.close(),
+        Object::Plain(_) | Object::Set(_) => {}
+    }
 }
 
 /// Gives another process a descriptor.

@@ -156,6 +156,15 @@ impl Drop for Set {
 }
 
 impl Source {
+    /// Whether the number can still mean it.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::End(end) => end.strong_count() != 0,
+            Self::Door(door) => door.strong_count() != 0,
+            Self::Object(..) => true,
+        }
+    }
+
     /// Has it woken by an event of its own again.
     fn leave(&self) {
         let left = match self {
@@ -180,6 +189,7 @@ pub fn epoll_create() -> Result<OwnedFd, Errno> {
 }
 
 /// Registers, changes or removes `fd` in the set `epoll`. `event` is ignored for [`Delete`](EpollOperation::Delete).
+/// Links and listeners leave the set when they are closed; other descriptors are to be removed before.
 ///
 /// # Errors
 ///
@@ -193,7 +203,9 @@ pub fn epoll_ctl(
     let Object::Set(set) = &epoll.0 else { return Err(Errno::BADF) };
     let mut members = set.members();
     match operation {
-        EpollOperation::Add if members.all.contains_key(&fd) => Err(Errno::EXIST),
+        EpollOperation::Add if members.all.get(&fd).is_some_and(|member| member.source.is_open()) => {
+            Err(Errno::EXIST)
+        }
         EpollOperation::Add => {
             let source = Source::of(fd, &set.event)?;
             members.all.insert(fd, Member { source, wanted: event });

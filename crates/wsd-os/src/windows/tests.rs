@@ -182,6 +182,21 @@ fn set_tells_what_is_ready_as_long_as_it_is() {
     assert_eq!(wait(now), [0; 0]);
 }
 
+/// What is closed leaves the set, and its number may come again at once.
+#[test]
+fn closed_ends_leave_the_set() {
+    let set = epoll_create().expect("a set");
+    let mut events = [event(0, 0); 2];
+    for datum in 0..50 {
+        let (one, other) = Link::pair().expect("a pair");
+        let number = one.as_fd().as_raw_fd();
+        epoll_ctl(set.as_fd(), EpollOperation::Add, number, event(EPOLLIN, datum)).expect("added");
+        other.send(b"x", &[]).expect("sent");
+        assert_eq!(epoll_pwait(set.as_raw_fd(), &mut events, None, None), Ok(1));
+        assert_eq!(events[0].u64, datum);
+    }
+}
+
 #[test]
 fn memory_is_the_same_and_is_checked() {
     let options = RegionOptions { fixed_size: true, ..RegionOptions::default() };
@@ -244,6 +259,11 @@ fn ends_and_listeners_travel() {
     inside.send(b"come in", &[]).expect("sent");
     assert_eq!(text(&visitor), Some(b"come in".to_vec()));
     assert_eq!(Listener::bind(&name, 4).map(drop), Err(Errno::ADDRINUSE));
+    // What cannot all be handed over is lost.
+    let (kept, lost) = Link::pair().expect("a pair");
+    let set = epoll_create().expect("a set");
+    assert_eq!(one.send(b"no", &[lost.as_fd(), set.as_fd()]), Err(Errno::INVAL));
+    assert_eq!(text(&kept), None);
     // What nobody takes out is closed with the end that it was sent to.
     one.send(b"and this", &[far.as_fd()]).expect("sent");
     drop(other);
