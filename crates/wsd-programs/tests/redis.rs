@@ -23,6 +23,11 @@ fn benchmark(scene: &Scene, port: u16, arguments: &str) -> Program {
     client(scene, "redis-benchmark", port).arg("--csv").args(arguments.split(' '))
 }
 
+/// How many requests: where data is to be promoted, enough that what goes by TCP before counts little.
+fn requests(scene: &Scene, promoted: u64, otherwise: u64) -> u64 {
+    if scene.promotes() { promoted } else { otherwise }
+}
+
 /// Each test of the benchmark must have got somewhere.
 fn check_rates(printed: &str, tests: usize) {
     let rate = |line: &str| -> Option<f64> { line.split(',').nth(1)?.trim_matches('"').parse().ok() };
@@ -34,8 +39,7 @@ fn check_rates(printed: &str, tests: usize) {
 fn many_clients(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    // Enough that what goes by TCP before promotion counts little.
-    let (clients, requests) = (50, scene.amount(if scene.promotes() { 180_000 } else { 60_000 }, 16_000));
+    let (clients, requests) = (50, scene.amount(requests(scene, 180_000, 60_000), 16_000));
     let arguments = format!("-t get,set,mset -c {clients} -n {requests} -d 1000");
     let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 3);
@@ -48,7 +52,7 @@ fn many_clients(scene: &Scene) {
 fn long_answers(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let requests = if scene.promotes() { 32_000 } else { 8000 };
+    let requests = requests(scene, 32_000, 8000);
     let arguments = format!("-t lrange -c 50 -n {requests} -d 100");
     let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     // The benchmark fills the list first, then asks for 100, 300, 500 and 600 elements.
@@ -61,7 +65,7 @@ fn long_answers(scene: &Scene) {
 fn two_hundred_clients_with_pipelines(scene: &Scene) {
     let (_server, port) = redis(scene);
     let watch = scene.watch(&[port]);
-    let requests = if scene.promotes() { 4_000_000 } else { 300_000 };
+    let requests = requests(scene, 4_000_000, 300_000);
     let arguments = format!("-t get,set -P 16 -c 200 -d 200 -n {requests}");
     let printed = scene.client(&benchmark(scene, port, &arguments)).finish_text();
     check_rates(&printed, 2);

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use wsd_os::fd::AsFd;
-use wsd_os::link::{Link, Listener, PeerCredentials};
+use wsd_os::link::{Link, Listener};
 use wsd_spi::WsaError;
 use wsd_switch::front::Shared;
 
@@ -84,7 +84,7 @@ impl Handovers {
                 let Ok(link) = listener.accept() else { return };
                 let entitled = link
                     .peer_credentials()
-                    .is_ok_and(|peer| peer.pid == handover.receiver && may_meet(&peer));
+                    .is_ok_and(|peer| peer.pid == handover.receiver && peer.is_trusted());
                 // Only who is entitled uses the offer up; nobody else gets an answer.
                 if !entitled {
                     return;
@@ -128,7 +128,7 @@ impl Handover {
 /// `WSAEINVAL`: no such offer to this process. `WSAENETDOWN`: the other process is another user's, or does not answer.
 pub(crate) fn fetch(value: u32) -> Result<Kernel, WsaError> {
     let link = Link::connect(&name(value, std::process::id())).map_err(|_| WsaError::WSAEINVAL)?;
-    if !link.peer_credentials().is_ok_and(|peer| may_meet(&peer)) {
+    if !link.peer_credentials().is_ok_and(|peer| peer.is_trusted()) {
         return Err(WsaError::WSAENETDOWN);
     }
     let mut fds = [PollFd::new(&link, PollFlags::IN)];
@@ -145,8 +145,4 @@ pub(crate) fn fetch(value: u32) -> Result<Kernel, WsaError> {
 
 fn name(value: u32, receiver: u32) -> Vec<u8> {
     format!("wsdirect/duplicate/{receiver}/{value:08x}").into_bytes()
-}
-
-fn may_meet(peer: &PeerCredentials) -> bool {
-    peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw()
 }

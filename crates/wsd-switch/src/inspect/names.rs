@@ -16,9 +16,11 @@ impl Namespaces {
     pub(super) fn sockets(&mut self, pid: u32) -> &Sockets {
         // What ends meanwhile has no namespace; nobody else is taken to be in it.
         let name = namespace(&pid.to_string()).unwrap_or_else(|| pid.to_string().into());
-        let own = namespace("self").as_ref() == Some(&name);
-        let held = || own.then(diag::held_tcp)?.ok();
-        self.0.entry(name).or_insert_with(|| held().map_or_else(|| Sockets::of(pid), Sockets::from))
+        self.0.entry(name).or_insert_with_key(|name| {
+            let own = namespace("self").as_ref() == Some(name);
+            let held = own.then(diag::held_tcp).and_then(Result::ok);
+            held.map_or_else(|| Sockets::of(pid), Sockets::from)
+        })
     }
 }
 

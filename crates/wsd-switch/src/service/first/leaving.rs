@@ -63,8 +63,7 @@ impl LetterBox {
                 })?;
             let link = self.senders.remove(place);
             let Ok(Some(packet)) = read else { continue };
-            let own = rustix::process::geteuid().as_raw();
-            let honest = link.peer_credentials().is_ok_and(|peer| peer.uid == 0 || peer.uid == own);
+            let honest = link.peer_credentials().is_ok_and(|peer| peer.is_trusted());
             let [memory, ..] = packet.fds;
             if let Some(memory) = memory.filter(|_| honest) {
                 return Some(memory);

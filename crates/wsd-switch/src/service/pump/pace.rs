@@ -117,7 +117,7 @@ impl Pace {
     }
 
     /// The wait under way is over; the next one begins when it is asked for.
-    pub(in super::super) fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         self.until = None;
         self.reader = None;
     }
