@@ -139,8 +139,9 @@ typedef LPFN_WSPRDMAWRITE LPFN_WSPRDMAREAD;
  * after the peer died. After that the address range is never returned to the operating system before the last
  * WSPCleanup: a stray read sees unrelated bytes or zeros, never a fault.
  *
- * Progress without threads: WsdArm gives a file descriptor that is readable (level-triggered) while WsdProgress has
- * something to do. After the first successful WsdArm the provider runs no thread of its own.
+ * Progress without threads: after the first successful WsdArm the provider runs no thread of its own. The switch calls
+ * WsdProgress, as often as it likes, and WsdArm before it sleeps. WsdArm gives a file descriptor that is readable
+ * (level-triggered) as soon as WsdProgress has something to do, until that is called.
  *
  * All return 0 or SOCKET_ERROR.
  */
@@ -184,8 +185,8 @@ typedef int (WSPAPI *LPFN_WSDMAP)(
 /* WsdUnmap: ends a mapping. WSAEINVAL if lpBuffer did not come from WsdMap on this socket. */
 typedef int (WSPAPI *LPFN_WSDUNMAP)(SOCKET s, LPVOID lpBuffer, LPINT lpErrno);
 
-/* WsdArm: process-wide. Stores a pollable file descriptor, owned by the provider until the last WSPCleanup,
- * that is readable while WsdProgress has something to do. */
+/* WsdArm: process-wide, before every sleep. Stores a pollable file descriptor, always the same, owned by the provider
+ * until the last WSPCleanup, that is readable as soon as WsdProgress has something to do, until that is called. */
 typedef int (WSPAPI *LPFN_WSDARM)(LPINT lpDescriptor, LPINT lpErrno);
 
 /* WsdProgress: process-wide. Does what is to do (accepts, arrivals, completions, up-calls on the calling

@@ -33,8 +33,12 @@ pub trait Core: Send + 'static {
     /// The part that every engine has.
     fn common(&mut self) -> &mut Common;
 
-    /// Does what the descriptors ask for, without blocking. A bounded amount: called again while the set is readable.
+    /// Does what there is to do, without blocking. A bounded amount: called again while the set is readable.
     fn pump(&mut self);
+
+    /// Called before somebody sleeps: from now on the set is readable as soon as there is something to do, until the next
+    /// [`pump`](Self::pump). Does itself what had come before.
+    fn arm(&mut self) {}
 
     /// Called before every piece of work, with the lock held: what was noted outside of it is done first.
     fn prepare(&mut self) {}
@@ -133,8 +137,12 @@ impl<C: Core> Engine<C> {
             core = self.lock();
         }
         core.common().settling = None;
+        // Only the end waits for that.
+        let awaited = core.common().ended;
         drop(core);
-        self.settled.notify_all();
+        if awaited {
+            self.settled.notify_all();
+        }
     }
 
     /// Does what is to do, without blocking.
@@ -144,6 +152,15 @@ impl<C: Core> Engine<C> {
     pub fn pump(&self) -> Result<(), WsaError> {
         self.with(|core| {
             core.pump();
+            Ok(())
+        })
+    }
+
+    /// As [`pump`](Self::pump), and the set tells of whatever comes next.
+    fn pump_and_arm(&self) -> Result<(), WsaError> {
+        self.with(|core| {
+            core.pump();
+            core.arm();
             Ok(())
         })
     }
@@ -164,10 +181,10 @@ impl<C: Core> Engine<C> {
         let mut fds = [ready(epoll), ready(also.unwrap_or(-1))];
         let start = now_ns();
         while now_ns() - start < limit_ns {
+            self.pump_and_arm()?;
             if let Some(found) = look()? {
                 return Ok(found);
             }
-            self.pump()?;
             // Who drives may have been faster. A signal only makes us look earlier.
             let _ = ppoll(&mut fds, Some(LOOK_AGAIN), None);
         }
@@ -203,18 +220,21 @@ impl<C: Core> Engine<C> {
                 // The program has closed our descriptor.
                 Err(_) => return,
             }
-            if self.stop.load(Ordering::Acquire) || self.pump().is_err() {
+            if self.stop.load(Ordering::Acquire) || self.pump_and_arm().is_err() {
                 return;
             }
         }
     }
 
-    /// Leaves driving to the caller from now on (`WsdArm`); the descriptor to wait for.
+    /// Leaves driving to the caller from now on (`WsdArm`); the descriptor to wait for, armed.
     ///
     /// # Errors
     /// `WSAENETDOWN` if the engine has ended.
     pub fn arm(&self) -> Result<RawFd, WsaError> {
-        let fd = self.with(|core| Ok(core.common().epoll_fd()))?;
+        let fd = self.with(|core| {
+            core.arm();
+            Ok(core.common().epoll_fd())
+        })?;
         self.stop_thread();
         Ok(fd)
     }

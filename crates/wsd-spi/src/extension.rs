@@ -12,9 +12,11 @@
 //! After that the address range is never returned to the operating system before the last `WSPCleanup`: a stray read
 //! sees unrelated bytes or zeros, never a fault.
 //!
-//! *Progress without threads.* [`LPFN_WSDARM`] gives a descriptor that is readable (level-triggered) while
-//! [`LPFN_WSDPROGRESS`] has something to do. After the first successful `WsdArm` the provider runs no thread of its
-//! own: the switch calls `WsdProgress`, and up-calls come on the thread that does.
+//! *Progress without threads.* After the first successful [`LPFN_WSDARM`] the provider runs no thread of its own: the
+//! switch calls [`LPFN_WSDPROGRESS`], as often as it likes, and `WsdArm` before it sleeps. `WsdArm` gives a descriptor
+//! that is readable (level-triggered) as soon as `WsdProgress` has something to do, until that is called. So a
+//! provider need not ask its device for interrupts while the switch looks by itself. Up-calls come on the thread that
+//! calls either.
 //!
 //! All return 0, or `SOCKET_ERROR` with the code in `*lpErrno`, and may be called on any thread.
 
@@ -71,8 +73,8 @@ pub type LPFN_WSDMAP = unsafe extern "system" fn(
 /// `WsdUnmap`: ends a mapping. `WSAEINVAL` if `lpBuffer` did not come from `WsdMap` on this socket.
 pub type LPFN_WSDUNMAP = unsafe extern "system" fn(s: SOCKET, lpBuffer: LPVOID, lpErrno: LPINT) -> c_int;
 
-/// `WsdArm`: process-wide. Stores a pollable file descriptor, owned by the provider until the last `WSPCleanup`,
-/// that is readable while `WsdProgress` has something to do.
+/// `WsdArm`: process-wide, before every sleep. Stores a pollable file descriptor, always the same, owned by the provider
+/// until the last `WSPCleanup`, that is readable as soon as `WsdProgress` has something to do, until that is called.
 pub type LPFN_WSDARM = unsafe extern "system" fn(lpDescriptor: LPINT, lpErrno: LPINT) -> c_int;
 
 /// `WsdProgress`: process-wide. Does what is to do (accepts, arrivals, completions, up-calls on the calling thread)

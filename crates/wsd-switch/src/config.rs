@@ -54,6 +54,37 @@ pub struct Config {
     /// Networks whose hosts are to be reached by providers that reach other hosts, besides those of the providers' own NICs.
     #[serde(default)]
     pub networks: Vec<Network>,
+    /// How long a thread looks for bytes that are expected soon before it sleeps, at most.
+    #[serde(default, rename = "spin_us")]
+    pub spin: Spin,
+}
+
+/// Microseconds of spinning: at most 10,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Spin(u64);
+
+impl Spin {
+    pub(crate) fn nanoseconds(self) -> u64 {
+        self.0 * 1000
+    }
+}
+
+impl Default for Spin {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<u64> for Spin {
+    type Error = String;
+
+    fn try_from(micros: u64) -> Result<Self, String> {
+        let fits = (micros <= 10_000).then_some(Self(micros));
+        fits.ok_or_else(|| {
+            format!("`spin_us` is at most 10000, not {micros}: it is for waits that are worth a processor")
+        })
+    }
 }
 
 /// Why there is no configuration.
@@ -98,7 +129,13 @@ fn built_in() -> Vec<ProviderEntry> {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { providers: built_in(), connect: Connect::default(), map: true, networks: Vec::new() }
+        Self {
+            providers: built_in(),
+            connect: Connect::default(),
+            map: true,
+            networks: Vec::new(),
+            spin: Spin::default(),
+        }
     }
 }
 
@@ -248,6 +285,17 @@ mod tests {
         assert_eq!(config.clone().only("shm").expect("built in").networks, config.networks);
         let error = Config::parse("networks = [\"10.9.0.0\"]").expect_err("no prefix");
         assert!(error.contains("`10.9.0.0` is not a network"), "{error}");
+    }
+
+    #[test]
+    fn spinning_is_bounded() {
+        let spin = |text: &str| Config::parse(text).map(|config| config.spin.nanoseconds());
+        assert_eq!(
+            (spin(""), spin("spin_us = 0"), spin("spin_us = 10000")),
+            (Ok(50_000), Ok(0), Ok(10_000_000))
+        );
+        assert!(spin("spin_us = 10001").expect_err("too long").contains("at most 10000"));
+        assert!(spin("spin_us = -1").is_err());
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn keep_kernel_socket(family: &Family, fd: i32) {
         return;
     }
     let Some(channel) = channel::of(index) else { return };
-    if channel.pair.load(Ordering::Acquire) == 0 && channel.send.load().is_some() {
+    if channel.is_pumped() {
         // Without a free descriptor number the bytes depend on the companion alone.
         let _ = channel::keep_kernel(index, wsd_os::fd::borrow(fd));
     }

@@ -18,6 +18,7 @@ use crate::config::{Config, Connect, ProviderEntry};
 use crate::networks;
 use crate::trace::{self, ProviderTracer};
 use crate::upcalls::UpCalls;
+use crate::wait::spin;
 
 /// SPI version 2.2.
 const VERSION: u16 = 0x0202;
@@ -41,6 +42,7 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
 /// Keeps the settings for the first attach.
 pub(crate) fn settle(settings: Settings) {
+    spin::settle(settings.config.spin);
     let _ = SETTINGS.set(settings);
 }
 
@@ -182,16 +184,18 @@ impl Providers {
         self.list.get(number).map_or(&[], |started| &started.addresses)
     }
 
-    /// Descriptors that say "progress has something to do".
-    pub(crate) fn armed(&self) -> impl Iterator<Item = (usize, BorrowedFd<'static>)> + '_ {
+    /// Before a sleep: descriptors that say "progress has something to do" from now on.
+    pub(crate) fn arm(&self) -> impl Iterator<Item = (usize, BorrowedFd<'static>)> + '_ {
         self.list.iter().enumerate().filter_map(|(number, started)| {
             let fd = started.san.arm().ok()?;
             Some((number, borrow(fd)))
         })
     }
 
-    pub(crate) fn progress(&self, number: usize) {
-        if let Some(started) = self.list.get(number) {
+    /// Lets all providers do what is to do.
+    pub(crate) fn progress(&self) {
+        for started in &self.list {
+            // One without this function has a thread of its own.
             let _ = started.san.progress();
         }
     }

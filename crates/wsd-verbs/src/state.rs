@@ -226,7 +226,11 @@ impl wsd_engine::Core for Core {
         }
     }
 
+    /// Completions need no system call; the set is looked at when there are none.
     fn pump(&mut self) {
+        if self.poll_devices() {
+            return;
+        }
         let mut events = [EpollEvent { events: 0, u64: 0 }; EVENTS];
         let count = self.common.ready(&mut events);
         for event in &events[..count] {
@@ -240,11 +244,17 @@ impl wsd_engine::Core for Core {
                 DOORS.. => self.take_claimant((event.u64 - DOORS) as u32),
                 device => {
                     if let Some((_, device)) = self.devices.get_mut((device - CHANNEL) as usize - 1) {
-                        // A device that cannot be armed is asked at every call.
-                        let _ = device.rearm();
+                        device.has_fired();
                     }
                 }
             }
+        }
+    }
+
+    fn arm(&mut self) {
+        for (_, device) in &mut self.devices {
+            // A device that cannot be armed is asked at every call.
+            let _ = device.arm();
         }
         // After arming, so that nothing is missed.
         self.poll_devices();

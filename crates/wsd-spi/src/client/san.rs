@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 use core::ops::Deref;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::operation::reap;
@@ -144,8 +145,9 @@ impl San {
         result
     }
 
-    /// `WsdArm`: a file descriptor of the provider that is readable while [`progress`](Self::progress) has something
-    /// to do. From now on the provider relies on being called.
+    /// `WsdArm`: a file descriptor of the provider, always the same, that is readable as soon as
+    /// [`progress`](Self::progress) has something to do, until that is called: to be called before every sleep. From the
+    /// first time on, which is traced as failures are, the provider relies on being called.
     ///
     /// # Errors
     /// `WSAEOPNOTSUPP` without the function, and what the provider answers.
@@ -155,7 +157,9 @@ impl San {
         // SAFETY: the entry is of a started provider; both pointers are to local variables.
         let result = unsafe { function(&raw mut descriptor, &raw mut errno) };
         let result = zero(result, errno).map(|()| descriptor);
-        trace!(&self.inner.tracer, "WsdArm", result, "");
+        if result.is_err() || !self.inner.armed.swap(true, Ordering::Relaxed) {
+            trace!(&self.inner.tracer, "WsdArm", result, "");
+        }
         result
     }
 
@@ -204,6 +208,8 @@ pub(super) struct Started {
     pub(super) data: WSPDATA,
     pub(super) table: Table,
     pub(super) tracer: Option<Arc<dyn Tracer>>,
+    /// `WsdArm` was called.
+    pub(super) armed: AtomicBool,
     /// Given up after the clean-up.
     pub(super) _upcalls: UpCallTable,
 }

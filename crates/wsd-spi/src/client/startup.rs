@@ -64,7 +64,14 @@ pub(super) fn start(
     result.map_err(StartupError::Refused)?;
 
     match check(&data, procs, &tracer) {
-        Ok(table) => Ok(San::new(Started { name: name.clone(), data, table, tracer, _upcalls: upcalls })),
+        Ok(table) => Ok(San::new(Started {
+            name: name.clone(),
+            data,
+            table,
+            tracer,
+            armed: false.into(),
+            _upcalls: upcalls,
+        })),
         Err(error) => {
             take_back(&procs, &tracer);
             Err(error)

@@ -301,8 +301,9 @@ pub trait SanProvider: Sized + Send + Sync + 'static {
         Err(WsaError::WSAEOPNOTSUPP)
     }
 
-    /// `WsdArm`: a file descriptor that stays the provider's own and is readable, level-triggered, while
-    /// [`progress_all`](Self::progress_all) has something to do. From now on the provider runs no thread.
+    /// `WsdArm`: a file descriptor, always the same, that stays the provider's own and is readable, level-triggered, as
+    /// soon as [`progress_all`](Self::progress_all) has something to do, until that is called. From now on the provider
+    /// runs no thread.
     ///
     /// # Errors
     /// `WSAEMFILE`, `WSAENOBUFS`; `WSAEOPNOTSUPP` by default.

@@ -73,7 +73,7 @@ wsd_os::shared! {
         pub token: [AtomicU64; 2],
         /// One past the highest tracked descriptor number seen.
         pub descriptors: AtomicU32,
-        /// Not zero: the kick event was signalled and not taken yet.
+        /// Not zero: the service thread is awake, or the kick event was signalled.
         pub kick_pending: AtomicU32,
         pub pad: [AtomicU32; 1],
         pub pad2: [AtomicU64; 4],

@@ -18,14 +18,20 @@ use super::steps::{Step, catch_up, fail};
 impl Service {
     /// Takes the messages that have arrived.
     pub(super) fn receive(&mut self, stream: &Stream) -> Step {
+        let mut room = self.scratch.take();
+        let step = self.receive_into(stream, &mut room);
+        self.scratch.give(room);
+        step
+    }
+
+    fn receive_into(&mut self, stream: &Stream, buffer: &mut [u8]) -> Step {
         for _ in 0..64 {
             let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
             let (Some(session), port) = (companion.session.as_mut(), &mut companion.port) else {
                 return Ok(());
             };
             catch_up(session, stream);
-            let mut buffer = [0u8; 4096];
-            let Some(length) = port.receive(&mut buffer) else { return Ok(()) };
+            let Some(length) = port.receive(buffer) else { return Ok(()) };
             let event = match session.receive(&buffer[..length]) {
                 Ok(event) => event,
                 Err(error) => {
@@ -121,9 +127,9 @@ impl Service {
         let Some(companion) = self.companions.get_mut(&stream.index) else { return Ok(()) };
         let Some(session) = companion.session.as_mut() else { return Ok(()) };
         let port = &mut companion.port;
+        let [buffer, _] = self.scratch.leaving();
         while port.can_send() {
-            let mut buffer = [0u8; 4096];
-            let Some(length) = session.next_message(&mut buffer) else { break };
+            let Some(length) = session.next_message(buffer) else { break };
             if port.send(&buffer[..length]).is_err() && port.has_failed() {
                 return self.companion_lost(stream);
             }

@@ -55,7 +55,7 @@ pub(crate) fn mark_own(index: u32) {
 /// Starts the service thread if something waits for it already.
 pub(crate) fn serve_marked() {
     let Some(family) = family::get() else { return };
-    if family.me().kick_summary.iter().any(|summary| summary.load(Ordering::Acquire) != 0) {
+    if any(family.me()) {
         start_if_none(family);
         signal(family.me());
     }
@@ -99,9 +99,10 @@ pub(crate) fn kick_slot(family: &Family, controller: u32, index: u32) {
 fn mark(process: &Process, index: u32) {
     let (word, bit) = (index as usize / 64, index % 64);
     process.kicks[word].fetch_or(1 << bit, Ordering::AcqRel);
-    process.kick_summary[word / 64].fetch_or(1 << (word % 64), Ordering::AcqRel);
+    process.kick_summary[word / 64].fetch_or(1 << (word % 64), Ordering::SeqCst);
 }
 
+/// Wakes the service thread of this process, unless it is awake or somebody has done so.
 fn signal(process: &Process) {
     if process.kick_pending.swap(1, Ordering::SeqCst) == 0
         && let Some(event) = event()
@@ -110,15 +111,34 @@ fn signal(process: &Process) {
     }
 }
 
+/// The service thread is awake: who kicks need not wake it.
+pub(super) fn awake(process: &Process) {
+    process.kick_pending.store(1, Ordering::Relaxed);
+}
+
+/// The service thread is about to sleep on the event: whether it may, since nobody has kicked it.
+pub(super) fn may_sleep(process: &Process) -> bool {
+    // Pairs with `mark` and `signal`: either the mark is seen here, or the zero there.
+    process.kick_pending.store(0, Ordering::SeqCst);
+    !any(process)
+}
+
+/// Whether anybody has kicked.
+pub(super) fn any(process: &Process) -> bool {
+    process.kick_summary.iter().any(|summary| summary.load(Ordering::SeqCst) != 0)
+}
+
+/// The event was signalled.
+pub(super) fn silence() {
+    if let Some(event) = event() {
+        doorbell::clear(event);
+    }
+}
+
 /// Takes all kicks of this process.
 pub(super) fn take(mut each: impl FnMut(u32)) {
     let Some(family) = family::get() else { return };
     let me = family.me();
-    if me.kick_pending.swap(0, Ordering::SeqCst) != 0
-        && let Some(event) = event()
-    {
-        doorbell::clear(event);
-    }
     for (summary, bits) in me.kick_summary.iter().enumerate() {
         if bits.load(Ordering::Acquire) == 0 {
             continue;

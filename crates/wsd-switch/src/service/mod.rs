@@ -18,6 +18,7 @@ mod proof;
 mod prove;
 pub(crate) mod pump;
 mod rings;
+mod scratch;
 mod steps;
 mod swap;
 pub(crate) mod thread;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use wsd_os::ring::Ring;
-use wsd_session::message::{DEFAULT_BUFFER_LENGTH, DEFAULT_RECEIVES};
+use wsd_session::message::DEFAULT_RECEIVES;
 use wsd_spi::client::{
     Buffer, MemoryExt, MemorySlice, Operation, Registration, SharedMemory, Socket, SocketArguments,
     StableMemory,
@@ -23,10 +23,10 @@ use super::access::{ACCESS_SLOT, Access};
 use super::lasting::ring_in;
 use super::port_failure::{PortFailure, broken};
 use super::proof::{Names, canonical};
+use super::scratch::BUFFER;
 use crate::registry::{self, Providers};
 use crate::upcalls::{Done, UpCalls, event_of, key_of};
 
-const BUFFER: usize = DEFAULT_BUFFER_LENGTH as usize;
 const RECEIVES: usize = DEFAULT_RECEIVES as usize;
 const SENDS: usize = 8;
 /// Slots of completions: below this one receives, from it on sends.
@@ -283,7 +283,7 @@ impl Port {
     }
 
     /// Copies the next message into `buffer`; its length.
-    pub(super) fn receive(&mut self, buffer: &mut [u8; BUFFER]) -> Option<usize> {
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
         loop {
             let (slot, result) = self.upcalls.take(self.number)?;
             match slot {
@@ -298,17 +298,12 @@ impl Port {
         }
     }
 
-    fn received(
-        &mut self,
-        slot: u8,
-        result: Result<u32, WsaError>,
-        buffer: &mut [u8; BUFFER],
-    ) -> Option<usize> {
+    fn received(&mut self, slot: u8, result: Result<u32, WsaError>, buffer: &mut [u8]) -> Option<usize> {
         let messages = self.messages.as_mut()?;
         self.posted -= 1;
         match result {
             Ok(bytes) => {
-                let length = (bytes as usize).min(BUFFER);
+                let length = (bytes as usize).min(BUFFER).min(buffer.len());
                 messages.receive.read(usize::from(slot) * BUFFER, &mut buffer[..length]);
                 let socket = self.socket.as_ref()?;
                 match post(socket, messages, self.number, slot) {
@@ -332,8 +327,16 @@ impl Port {
         self.messages.as_mut().map_or(0, |messages| std::mem::take(&mut messages.taken))
     }
 
-    /// Whether a buffer is free for a message.
+    /// Whether a buffer is free for a message. The provider is asked only if none is known to be.
     pub(super) fn can_send(&mut self) -> bool {
+        if self.free_sends.is_empty() {
+            self.poll_sends();
+        }
+        self.messages.is_some() && !self.is_broken() && !self.free_sends.is_empty()
+    }
+
+    /// Asks the provider what became of what was sent.
+    pub(super) fn poll_sends(&mut self) {
         while let Some((operation, slot)) = self.sending.front_mut() {
             match operation {
                 Some(operation) => match operation.poll() {
@@ -346,12 +349,11 @@ impl Port {
             self.free_sends.push(*slot);
             self.sending.pop_front();
         }
-        self.messages.is_some() && !self.is_broken() && !self.free_sends.is_empty()
     }
 
     /// Whether everything was handed over to the peer's provider, or nothing ever will be.
     pub(super) fn all_sent(&mut self) -> bool {
-        self.can_send();
+        self.poll_sends();
         self.sending.is_empty() || self.is_broken()
     }
 

@@ -107,7 +107,7 @@ impl Service {
                 self.receive(stream)?;
                 return self.companion_lost(stream);
             }
-            PortState::Connected => {}
+            PortState::Connected => companion.port.poll_sends(),
         }
         if companion.stage == Stage::Meeting {
             self.talk(stream)?;

@@ -18,6 +18,7 @@ use super::kick;
 use super::links::{Arrival, Links, token_of};
 use super::patience::Patience;
 use super::pump::Farewell;
+use super::scratch::Scratch;
 use super::swap::Sharer;
 use super::working::Working;
 use crate::access;
@@ -27,7 +28,7 @@ use crate::registry::Providers;
 use crate::stream::close::give_up;
 use crate::stream::state::Stream;
 use crate::trace;
-use crate::wait::{bells, notice, pair};
+use crate::wait::{bells, notice, pair, spin};
 
 pub(super) const IN: u32 = libc_events::IN;
 pub(super) const OUT: u32 = libc_events::OUT;
@@ -40,6 +41,8 @@ const LINK: u64 = 2 << 32;
 const TCP: u64 = 3 << 32;
 const SHARER: u64 = 4 << 32;
 const KIND: u64 = 0xFFFF_FFFF << 32;
+/// However much there is to move, the kernel is asked so often (nanoseconds).
+const LISTEN_EVERY: u64 = 1_000_000;
 
 mod libc_events {
     pub(super) const IN: u32 = 0x001;
@@ -75,6 +78,9 @@ pub(super) struct Service {
     pub(super) farewells: Vec<Farewell>,
     /// Connections with exposures or transfers, by their records.
     pub(super) accessed: HashSet<u32>,
+    pub(super) scratch: Scratch,
+    /// When a pump last moved bytes (monotonic nanoseconds).
+    pub(super) moved: u64,
 }
 
 /// Makes the service thread of this process.
@@ -127,6 +133,8 @@ impl Service {
             sharers: HashMap::new(),
             farewells: Vec::new(),
             accessed: HashSet::new(),
+            scratch: Scratch::default(),
+            moved: 0,
         };
         service.watch(kick::event().ok_or(Errno::MFILE)?, KICK)?;
         bells::make_kept();
@@ -135,7 +143,7 @@ impl Service {
         if let Some(monitor) = &service.addresses {
             service.watch(monitor.as_fd(), ADDRESSES)?;
         }
-        for (number, fd) in service.providers.armed() {
+        for (number, fd) in service.providers.arm() {
             service.watch(fd, PROVIDER | number as u64)?;
         }
         Ok(service)
@@ -182,17 +190,33 @@ impl Service {
 
     fn run(&mut self, working: &Working) {
         let mut events = [EpollEvent { events: 0, u64: 0 }; 64];
-        let mut heard = 0;
+        // When everything that had come was heard, and when the kernel was last asked.
+        let (mut heard, mut listened) = (0, 0);
         loop {
             pair::sleeping(0);
             // Before anything is looked at: who rings from now on is heard by the next sleep.
             notice::take_for_others();
             self.kicked();
-            let wait = self.due(heard);
+            let mut wait = self.due(heard);
             self.serve_access();
             heard = clock::now_ns();
+            if self.stay_awake(working) {
+                if heard.saturating_sub(listened) < LISTEN_EVERY {
+                    continue;
+                }
+                wait = Some(Duration::ZERO);
+            } else {
+                self.providers.arm().for_each(drop);
+                // What has been caused until now, by alarms and by providers, must be seen before the sleep.
+                if !kick::may_sleep(self.family.me()) {
+                    wait = Some(Duration::ZERO);
+                }
+            }
             let sleep = || poll::epoll_pwait(self.epoll.as_raw_fd(), &mut events, wait, None);
-            let count = match working.rest(sleep) {
+            let slept = working.rest(sleep);
+            kick::awake(self.family.me());
+            listened = clock::now_ns();
+            let count = match slept {
                 Ok(count) => count,
                 Err(Errno::INTR) => 0,
                 Err(error) => {
@@ -211,9 +235,21 @@ impl Service {
         }
     }
 
+    /// Where bytes have just been moved, more are to be expected soon: looks for them for a while, instead of having everybody make
+    /// system calls to wake it. Whether something came. The alarms can wait for so long.
+    fn stay_awake(&self, working: &Working) -> bool {
+        let me = self.family.me();
+        spin::work_until(self.moved, || {
+            self.providers.progress();
+            // A fork may be waiting.
+            working.rest(|| ());
+            kick::any(me) || pair::any(0)
+        })
+    }
+
     fn handle(&mut self, data: u64) {
         match data & KIND {
-            PROVIDER => self.providers.progress((data & !KIND) as usize),
+            PROVIDER => self.providers.progress(),
             LINK => self.link_readable(data & !KIND),
             TCP => self.tcp_ended((data & !KIND) as u32),
             SHARER => self.look((data & !KIND) as u32),
@@ -226,8 +262,8 @@ impl Service {
                     self.providers.refresh_addresses();
                     self.extend_listeners();
                 }
-                // Kicks and bells are taken before every sleep.
-                KICK | BELL => {}
+                KICK => kick::silence(),
+                BELL => bells::drain(0),
                 _ => {}
             },
         }
@@ -314,10 +350,6 @@ impl Service {
         let farewells = self.see_off(heard);
         let now = clock::now_ns();
         next = next.into_iter().chain(self.alarms.values().copied()).chain(farewells).min();
-        // What an alarm has caused must be seen before the sleep.
-        if self.family.me().kick_pending.load(Ordering::SeqCst) != 0 {
-            return Some(Duration::ZERO);
-        }
         next.map(|at| Duration::from_nanos(at.saturating_sub(now)))
     }
 

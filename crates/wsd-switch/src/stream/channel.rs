@@ -82,6 +82,12 @@ pub(crate) fn keep_kernel(index: u32, fd: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 impl Channel {
+    /// Whether this process's service thread is the other end of the rings.
+    #[inline]
+    pub(crate) fn is_pumped(&self) -> bool {
+        self.pair.load(Ordering::Acquire) == 0 && self.send.load().is_some()
+    }
+
     /// Forgets the rings.
     pub(crate) fn clear(&self) {
         self.send.clear();

@@ -439,7 +439,7 @@ fn wait_for_opening(stream: &Stream, timeout: &Timeout) -> Result<(), Errno> {
 fn wait_for_data(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Timeout) -> Result<(), Errno> {
     let side = &stream.record.recv;
     let began = clock::now_ns();
-    if spin::until(|| ring.has_data_hint(&side.ring)) {
+    if spin::for_ring(channel, || ring.has_data_hint(&side.ring)) {
         spin::learn(began);
         return Ok(());
     }

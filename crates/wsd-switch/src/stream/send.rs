@@ -324,7 +324,7 @@ fn wait_for_space(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Time
     let side = &stream.record.send;
     let began = clock::now_ns();
     let has_space = || ring.space_hint(&side.ring) || side.common.gate().state() != State::San;
-    if spin::until(has_space) {
+    if spin::for_ring(channel, has_space) {
         spin::learn(began);
         return Ok(());
     }

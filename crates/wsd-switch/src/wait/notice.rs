@@ -1,6 +1,6 @@
 //! Something changed about a connection: whoever of this process waits for it in a set must look again.
 
-use super::{bells, epoll, pair, sets};
+use super::{epoll, pair, sets};
 use crate::service::kick;
 
 /// News of a connection from this process itself (promotion, death, shutdown).
@@ -14,9 +14,8 @@ pub(crate) fn take_lane(lane: u32) {
     pair::take(lane, epoll::news);
 }
 
-/// The service thread's lane: it, and those who had no lane of their own.
+/// The service thread's lane: it, and those who had no lane of their own. From now on peers ring its bell.
 pub(crate) fn take_for_others() {
-    bells::drain(0);
     pair::sleeping(0);
     pair::take(0, |index| {
         epoll::news(index);

@@ -3,31 +3,53 @@
 
 use std::cell::Cell;
 
-use wsd_os::atomic::pause;
+use wsd_os::atomic::{AtomicU64, Ordering, pause};
 use wsd_os::{clock, thread};
 
-/// Bounds in nanoseconds.
+use crate::config::Spin;
+use crate::stream::channel::Channel;
+
+/// Bounds in nanoseconds; the upper one is configured.
 const SHORTEST: u64 = 1_000;
-const LONGEST: u64 = 50_000;
-/// What came within this time would have been worth spinning for.
-const SOON: u64 = 100_000;
+static LONGEST: AtomicU64 = AtomicU64::new(50_000);
+/// Looks between two looks at the clock.
+const LOOKS: u32 = 16;
 /// Between two yields.
 const YIELD_EVERY: u64 = 10_000;
 /// A yield that took longer gave the processor to somebody.
 const YIELD_LONG: u64 = 3_000;
 
 thread_local! {
-    static BOUND: Cell<u64> = const { Cell::new(LONGEST) };
+    static BOUND: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
+/// As the configuration says.
+pub(crate) fn settle(spin: Spin) {
+    LONGEST.store(spin.nanoseconds(), Ordering::Relaxed);
+}
+
+fn longest() -> u64 {
+    LONGEST.load(Ordering::Relaxed)
+}
+
+/// How long this thread spins.
+fn bound() -> u64 {
+    BOUND.get().min(longest())
+}
+
+/// What came within this time would have been worth spinning for.
+fn soon() -> u64 {
+    2 * longest()
 }
 
 /// Spins until `ready` or the bound; whether it got ready.
 #[inline]
 pub(crate) fn until(mut ready: impl FnMut() -> bool) -> bool {
-    let bound = BOUND.get();
+    let bound = bound();
     let start = clock::now_ns();
     let mut next_yield = start + YIELD_EVERY;
     loop {
-        for _ in 0..64 {
+        for _ in 0..LOOKS {
             if ready() {
                 return true;
             }
@@ -48,13 +70,66 @@ pub(crate) fn until(mut ready: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// As [`until`], for news in a ring of this connection. Those of a pump are brought by this process's service thread, perhaps on
+/// the same processor: it is let run at once.
+#[inline]
+pub(crate) fn for_ring(channel: &Channel, mut ready: impl FnMut() -> bool) -> bool {
+    if !channel.is_pumped() {
+        return until(ready);
+    }
+    work_until(clock::now_ns(), || {
+        (0..LOOKS).any(|_| {
+            pause();
+            ready()
+        })
+    })
+}
+
+/// As [`until`], where every look is work of its own that takes system calls, and may be for a thread that has to run first: others are
+/// let run after each. What is looked for was there last at `since`.
+pub(crate) fn work_until(since: u64, mut look: impl FnMut() -> bool) -> bool {
+    let bound = bound();
+    let mut before = clock::now_ns();
+    while before.saturating_sub(since) < bound {
+        if look() {
+            return true;
+        }
+        thread::yield_now();
+        let now = clock::now_ns();
+        if now.saturating_sub(before) > soon() {
+            return look();
+        }
+        before = now;
+    }
+    false
+}
+
 /// Learns from a wait that began at `start` (nanoseconds of [`clock::now_ns`]) and has just ended.
 pub(crate) fn learn(start: u64) {
     let took = clock::now_ns().saturating_sub(start);
-    let bound = BOUND.get();
-    if took < SOON {
-        BOUND.set((bound * 2).min(LONGEST));
-    } else if took > 4 * SOON {
-        BOUND.set((bound / 2).max(SHORTEST));
+    if took < soon() {
+        BOUND.set((bound() * 2).clamp(SHORTEST, longest().max(SHORTEST)));
+    } else if took > 4 * soon() {
+        BOUND.set((bound() / 2).max(SHORTEST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was there long ago is not looked for, what was there just now is, until it comes or the bound is over.
+    #[test]
+    fn work_is_looked_for_while_it_is_expected() {
+        let mut looks = 0;
+        let mut third = || {
+            looks += 1;
+            looks == 3
+        };
+        assert!(!work_until(0, &mut third));
+        let soon = clock::now_ns() + 1_000_000_000;
+        assert!(work_until(soon, &mut third));
+        assert_eq!(looks, 3);
+        assert!(!work_until(clock::now_ns(), || false));
     }
 }

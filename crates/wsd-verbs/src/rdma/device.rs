@@ -12,7 +12,7 @@ use super::{check_number, object};
 /// Entries that the completion queue has at first.
 const FIRST: i32 = 512;
 /// Completions that are taken at a time.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 
 /// Which device, as the libraries name it. Valid as long as the libraries are loaded: for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -44,6 +44,17 @@ pub(crate) struct Device {
     tracked: Vec<Tracked<BorrowedFd<'static>>>,
     /// Events that have not been acknowledged.
     events: u32,
+    /// What the channel tells of next. `None`: nothing.
+    armed: Option<Armed>,
+}
+
+/// Since the queue was armed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Armed {
+    /// Nothing has come.
+    Quiet,
+    /// Something has: the channel is readable, or will be in a moment.
+    Fired,
 }
 
 // SAFETY: the libraries may be called on any thread; all calls are made under one lock.
@@ -94,6 +105,7 @@ impl Device {
             limits: unsafe { core::mem::zeroed() },
             tracked: Vec::new(),
             events: 0,
+            armed: None,
         };
         // SAFETY: the context is valid; what is made of it is destroyed before it.
         unsafe {
@@ -155,23 +167,35 @@ impl Device {
         self.reserved -= entries as i32;
     }
 
-    /// Takes the events of the channel, so that it is not readable any more, and asks for the next one.
+    /// The channel is readable: if there are no completions, those that it tells of were taken before.
+    pub(crate) fn has_fired(&mut self) {
+        self.armed = self.armed.map(|_| Armed::Fired);
+    }
+
+    /// The channel is readable from the next completion on, and not for those that were taken. Poll afterwards.
     ///
     /// # Errors
     /// Those of the device.
-    pub(crate) fn rearm(&mut self) -> io::Result<()> {
-        let (mut queue, mut datum) = (core::ptr::null_mut(), core::ptr::null_mut());
-        // SAFETY: the channel is valid; does not block, because the descriptor does not.
-        while unsafe { (self.library.ibv_get_cq_event)(self.channel, &raw mut queue, &raw mut datum) } == 0 {
-            self.events += 1;
+    pub(crate) fn arm(&mut self) -> io::Result<()> {
+        match self.armed {
+            Some(Armed::Quiet) => return Ok(()),
+            Some(Armed::Fired) => self.take_event(),
+            None => {}
         }
-        self.arm()
-    }
-
-    fn arm(&mut self) -> io::Result<()> {
         // SAFETY: the queue and its context are valid.
         let armed = unsafe { (*self.context).ops.req_notify_cq.map(|function| function(self.queue, 0)) };
-        check_number(armed.unwrap_or(libc::ENOSYS))
+        check_number(armed.unwrap_or(libc::ENOSYS))?;
+        self.armed = Some(Armed::Quiet);
+        Ok(())
+    }
+
+    /// There is one event each time that the queue was armed. It may come after the completion, and then wakes somebody for nothing.
+    fn take_event(&mut self) {
+        let (mut queue, mut datum) = (core::ptr::null_mut(), core::ptr::null_mut());
+        // SAFETY: the channel is valid; does not block, because the descriptor does not.
+        if unsafe { (self.library.ibv_get_cq_event)(self.channel, &raw mut queue, &raw mut datum) } == 0 {
+            self.events += 1;
+        }
     }
 
     /// Takes completions: none if there are none.
@@ -182,6 +206,9 @@ impl Device {
             (*self.context).ops.poll_cq.map(|poll| poll(self.queue, BATCH as i32, entries.as_mut_ptr()))
         };
         let count = usize::try_from(count.unwrap_or(0)).unwrap_or(0);
+        if count != 0 {
+            self.has_fired();
+        }
         entries.into_iter().take(count).map(|entry| Completion {
             number: entry.wr_id,
             outcome: outcome(entry.status),

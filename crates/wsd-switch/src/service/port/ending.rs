@@ -22,7 +22,7 @@ impl Port {
                 self.sent |= 1 << (slot - SEND_SLOT);
             }
         }
-        self.can_send();
+        self.poll_sends();
         let Some(messages) = &mut self.messages else { return };
         if self.sending.is_empty() {
             messages.send_registration = None;

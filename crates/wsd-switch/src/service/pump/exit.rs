@@ -8,6 +8,7 @@ use wsd_os::{clock, futex};
 use crate::family::{self, Attach, table};
 use crate::process;
 use crate::reason::Reason;
+use crate::stream::channel::Channel;
 use crate::stream::state::Stream;
 
 /// Connections of this process that have something of the program in its memory.
@@ -74,9 +75,7 @@ pub(crate) fn settle(reason: Reason) {
 fn is_pumped(stream: &Stream) -> bool {
     let mine = stream.record.controller.load(Ordering::Acquire) as usize == family::my_slot() + 1;
     let attached = matches!(stream.record.attach(), Attach::Attached | Attach::Leaving);
-    let own_rings = stream
-        .channel()
-        .is_ok_and(|channel| channel.pair.load(Ordering::Acquire) == 0 && channel.send.load().is_some());
+    let own_rings = stream.channel().is_ok_and(Channel::is_pumped);
     mine && attached && own_rings
 }
 

@@ -14,6 +14,7 @@ mod mend;
 mod outlet;
 mod pace;
 
+use wsd_os::clock;
 use wsd_os::ring::Violation;
 use wsd_session::{
     Event, PumpError, PumpReceiver, PumpSender, ReceiveState, Session, Suspension, WrongState, pack,
@@ -22,6 +23,7 @@ use wsd_spi::WsaError;
 
 use super::companion::Stage;
 use super::port::Port;
+use super::scratch::Scratch;
 use super::steps::{Failure, Step, fail};
 use super::thread::Service;
 use crate::family::{Attach, First};
@@ -30,6 +32,7 @@ use crate::sharing;
 use crate::sharing::page::Page;
 use crate::stream::state::Stream;
 use crate::trace;
+use crate::wait::spin;
 use crate::wait::wake::wake;
 
 pub(crate) use exit::{Unsettled, restart_in_child, settle};
@@ -159,13 +162,19 @@ impl Pump {
         self.outlet.is_idle() && self.inlet.is_idle()
     }
 
-    fn turn(&mut self, session: &mut Session, port: &mut Port, begins: bool) -> Result<bool, Fault> {
+    fn turn(
+        &mut self,
+        session: &mut Session,
+        port: &mut Port,
+        begins: bool,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Fault> {
         while let Some((slot, result)) = port.rdma_done() {
             if !self.inlet.completed(slot, result)? {
                 self.outlet.completed(slot, result)?;
             }
         }
-        Ok(self.inlet.turn(session, port, begins)? | self.outlet.turn(session, port, begins)?)
+        Ok(self.inlet.turn(session, port, begins)? | self.outlet.turn(session, port, begins, scratch)?)
     }
 
     fn on_event(&mut self, session: &Session, event: Event<'_>) -> Result<(), Fault> {
@@ -283,7 +292,7 @@ impl Service {
                 return Ok(());
             };
             let begins = companion.leaving.is_none() && session.suspension() == Suspension::None;
-            let moved = match pump.turn(session, &mut companion.port, begins) {
+            let moved = match pump.turn(session, &mut companion.port, begins, &mut self.scratch) {
                 Ok(moved) => moved,
                 Err(fault) => {
                     self.wake_program(stream);
@@ -295,7 +304,9 @@ impl Service {
                 self.freeze(stream)?;
             }
             let queued = self.has_queued(stream.index);
-            self.wake_program(stream);
+            if self.wake_program(stream) | moved {
+                self.has_moved();
+            }
             self.transmit(stream)?;
             if self.companions.get(&stream.index).is_some_and(|companion| companion.port.is_broken()) {
                 if self.fails_over(stream.index) {
@@ -333,21 +344,29 @@ impl Service {
         session.is_some_and(wsd_session::Session::has_queued)
     }
 
-    /// Wakes the program's threads for which something came.
-    fn wake_program(&mut self, stream: &Stream) {
+    /// Bytes were moved: the next ones may come soon.
+    fn has_moved(&mut self) {
+        spin::learn(self.moved);
+        self.moved = clock::now_ns();
+    }
+
+    /// Wakes the program's threads for which something came; whether that were bytes.
+    fn wake_program(&mut self, stream: &Stream) -> bool {
         let Some(pump) = self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut())
         else {
-            return;
+            return false;
         };
-        let Ok(channel) = stream.channel() else { return };
-        if pump.inlet.take_fresh() {
+        let Ok(channel) = stream.channel() else { return false };
+        let (fresh, freed) = (pump.inlet.take_fresh(), pump.outlet.take_freed());
+        if fresh {
             let ring = pump.inlet.memory.ring();
             wake(ring.take_data_wait(), ring.data_wait_word(), channel, stream.index);
         }
-        if pump.outlet.take_freed() {
+        if freed {
             let ring = pump.outlet.memory.ring();
             wake(ring.take_space_wait(), ring.space_wait_word(), channel, stream.index);
         }
+        fresh
     }
 
     fn pump_fault(&mut self, stream: &Stream, fault: &Fault) -> Step {

@@ -10,6 +10,7 @@ use wsd_spi::client::{RdmaRegistration, Registration, Remote, Segment};
 use wsd_spi::{MemoryAccess, WsaError};
 
 use super::super::port::{Port, RDMA_SLOT};
+use super::super::scratch::{BUFFER, Scratch};
 use super::memory::{PumpMemory, RingMemory};
 use super::{Fault, OPERATIONS, busy};
 use crate::sharing::page::Page;
@@ -17,8 +18,6 @@ use crate::wait::wake::SERVICE;
 
 /// Slots of the RDMA writes.
 const SLOT: u8 = RDMA_SLOT;
-/// Largest message.
-const MESSAGE: usize = 4096;
 
 /// See the [module](self).
 pub(super) struct Outlet {
@@ -87,6 +86,7 @@ impl Outlet {
         session: &mut Session,
         port: &mut Port,
         begins: bool,
+        scratch: &mut Scratch,
     ) -> Result<bool, Fault> {
         if self.flow.is_none() && !self.begin(session)? {
             return Ok(false);
@@ -105,7 +105,7 @@ impl Outlet {
             if !begins && step.is_beginning() {
                 break;
             }
-            if !flow.take(step, &self.memory, self.reader, session, port)? {
+            if !flow.take(step, (&self.memory, self.reader), session, port, scratch)? {
                 break;
             }
             moved = true;
@@ -277,18 +277,18 @@ impl Flow {
     fn take(
         &mut self,
         step: SendStep,
-        memory: &RingMemory,
-        reader: &ConsumerState,
+        (memory, reader): (&RingMemory, &ConsumerState),
         session: &mut Session,
         port: &mut Port,
+        scratch: &mut Scratch,
     ) -> Result<bool, Fault> {
         match step {
             SendStep::Wait => return Ok(false),
             SendStep::Data { offset, length } => {
-                let (mut bytes, mut message) = ([0u8; MESSAGE], [0u8; MESSAGE]);
-                let bytes = &mut bytes[..length.min(MESSAGE)];
+                let [message, bytes] = scratch.leaving();
+                let bytes = &mut bytes[..length.min(BUFFER)];
                 let read = memory.ring().peek(reader, self.skip(reader, offset), bytes)?;
-                let Some(length) = session.data_message(&mut message, offset, [&bytes[..read], &[]])? else {
+                let Some(length) = session.data_message(message, offset, [&bytes[..read], &[]])? else {
                     return Ok(false);
                 };
                 // A port that fails says so at the next look.
