@@ -38,7 +38,12 @@ pub trait Core: Send + 'static {
 
     /// Called before somebody sleeps: from now on the set is readable as soon as there is something to do, until the next
     /// [`pump`](Self::pump). Does itself what had come before.
-    fn arm(&mut self) {}
+    ///
+    /// # Errors
+    /// `WSAENOBUFS`: something can happen that the set does not tell.
+    fn arm(&mut self) -> Result<(), WsaError> {
+        Ok(())
+    }
 
     /// Called before every piece of work, with the lock held: what was noted outside of it is done first.
     fn prepare(&mut self) {}
@@ -156,12 +161,11 @@ impl<C: Core> Engine<C> {
         })
     }
 
-    /// As [`pump`](Self::pump), and the set tells of whatever comes next.
-    fn pump_and_arm(&self) -> Result<(), WsaError> {
+    /// As [`pump`](Self::pump); whether the set tells of whatever comes next.
+    fn pump_and_arm(&self) -> Result<bool, WsaError> {
         self.with(|core| {
             core.pump();
-            core.arm();
-            Ok(())
+            Ok(core.arm().is_ok())
         })
     }
 
@@ -213,26 +217,29 @@ impl<C: Core> Engine<C> {
 
     fn run(&self, epoll: RawFd) {
         let mut event = [EpollEvent { events: 0, u64: 0 }];
+        let mut limit = None;
         while !self.stop.load(Ordering::Acquire) {
-            match epoll_pwait(epoll, &mut event, None, None) {
+            match epoll_pwait(epoll, &mut event, limit, None) {
                 // The C library's own signals are not blocked in this thread.
                 Ok(_) | Err(Errno::INTR) => {}
                 // The program has closed our descriptor.
                 Err(_) => return,
             }
-            if self.stop.load(Ordering::Acquire) || self.pump_and_arm().is_err() {
+            if self.stop.load(Ordering::Acquire) {
                 return;
             }
+            let Ok(armed) = self.pump_and_arm() else { return };
+            limit = (!armed).then_some(LOOK_AGAIN);
         }
     }
 
     /// Leaves driving to the caller from now on (`WsdArm`); the descriptor to wait for, armed.
     ///
     /// # Errors
-    /// `WSAENETDOWN` if the engine has ended.
+    /// `WSAENETDOWN` if the engine has ended; those of [`Core::arm`]: ask again soon.
     pub fn arm(&self) -> Result<RawFd, WsaError> {
         let fd = self.with(|core| {
-            core.arm();
+            core.arm()?;
             Ok(core.common().epoll_fd())
         })?;
         self.stop_thread();

@@ -97,6 +97,8 @@ pub(crate) struct Started {
     addresses: Vec<IpAddr>,
     /// Networks of these addresses; the masks are TCP's (SW-030).
     subnets: Vec<(IpAddr, u8)>,
+    /// Whether it is asked for progress; otherwise it has a thread of its own.
+    armed: bool,
 }
 
 /// All started providers.
@@ -184,18 +186,28 @@ impl Providers {
         self.list.get(number).map_or(&[], |started| &started.addresses)
     }
 
-    /// Before a sleep: descriptors that say "progress has something to do" from now on.
-    pub(crate) fn arm(&self) -> impl Iterator<Item = (usize, BorrowedFd<'static>)> + '_ {
-        self.list.iter().enumerate().filter_map(|(number, started)| {
+    /// For the first time: descriptors that say "progress has something to do".
+    pub(crate) fn arm(&mut self) -> Vec<BorrowedFd<'static>> {
+        let arm = |started: &mut Started| {
             let fd = started.san.arm().ok()?;
-            Some((number, borrow(fd)))
-        })
+            started.armed = true;
+            Some(borrow(fd))
+        };
+        self.list.iter_mut().filter_map(arm).collect()
+    }
+
+    /// Before a sleep: whether these descriptors tell what comes from now on.
+    pub(crate) fn rearm(&self) -> bool {
+        let mut all = true;
+        for started in self.list.iter().filter(|started| started.armed) {
+            all &= started.san.arm().is_ok();
+        }
+        all
     }
 
     /// Lets all providers do what is to do.
     pub(crate) fn progress(&self) {
-        for started in &self.list {
-            // One without this function has a thread of its own.
+        for started in self.list.iter().filter(|started| started.armed) {
             let _ = started.san.progress();
         }
     }
@@ -284,7 +296,7 @@ fn start(
     let san = provider.startup(VERSION, &info, upcalls, tracer).map_err(|error| error.to_string())?;
     let addresses = addresses(&san).map_err(|error| format!("its addresses cannot be asked for: {error}"))?;
     let subnets = subnets(&addresses);
-    Ok(Started { name: entry.name.clone(), san, addresses, subnets })
+    Ok(Started { name: entry.name.clone(), san, addresses, subnets, armed: false })
 }
 
 /// The networks of a provider's addresses, as TCP has them. Unknown to TCP: that address alone.

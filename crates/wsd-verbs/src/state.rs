@@ -22,6 +22,8 @@ use crate::swap::Handover;
 const EVENTS: usize = 16;
 /// How many events of rdma_cm are taken before others have their turn.
 const CM_EVENTS: usize = 64;
+/// However many completions there are, the set is looked at at one call of so many.
+const UNLOOKED: u32 = 16;
 /// How long a connect may take, as the other end's program has to accept (SW-068), and how long a socket waits for its
 /// next process.
 const LIMIT_NS: u64 = 20_000_000_000;
@@ -79,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) channel: Option<Channel>,
     next_socket: u32,
     next_registration: usize,
+    /// Calls of [`pump`](wsd_engine::Core::pump) since the set was last looked at.
+    unlooked: u32,
 }
 
 /// An engine of this process.
@@ -106,6 +110,7 @@ pub(crate) fn new_engine(upcalls: UpCalls) -> Result<&'static Engine, WsaError> 
         channel: Some(channel),
         next_socket: 1,
         next_registration: 1,
+        unlooked: 0,
     };
     let engine = Engine::new(core, released);
     crate::fork::watch(engine)?;
@@ -228,9 +233,11 @@ impl wsd_engine::Core for Core {
 
     /// Completions need no system call; the set is looked at when there are none.
     fn pump(&mut self) {
-        if self.poll_devices() {
+        self.unlooked += 1;
+        if self.poll_devices() && self.unlooked < UNLOOKED {
             return;
         }
+        self.unlooked = 0;
         let mut events = [EpollEvent { events: 0, u64: 0 }; EVENTS];
         let count = self.common.ready(&mut events);
         for event in &events[..count] {
@@ -251,13 +258,11 @@ impl wsd_engine::Core for Core {
         }
     }
 
-    fn arm(&mut self) {
-        for (_, device) in &mut self.devices {
-            // A device that cannot be armed is asked at every call.
-            let _ = device.arm();
-        }
+    fn arm(&mut self) -> Result<(), WsaError> {
+        let armed = self.devices.iter_mut().all(|(_, device)| device.arm().is_ok());
         // After arming, so that nothing is missed.
         self.poll_devices();
+        armed.then_some(()).ok_or(WsaError::WSAENOBUFS)
     }
 
     fn end(&mut self) {

@@ -121,6 +121,7 @@ impl Service {
 
     pub(super) fn alarm(&mut self, index: u32) {
         let Some(stream) = self.current(index) else { return };
+        self.poll_sends(index);
         let Some(stage) = self.companions.get(&index).map(|companion| companion.stage) else {
             return self.look(index);
         };

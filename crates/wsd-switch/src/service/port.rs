@@ -327,9 +327,9 @@ impl Port {
         self.messages.as_mut().map_or(0, |messages| std::mem::take(&mut messages.taken))
     }
 
-    /// Whether a buffer is free for a message. The provider is asked only if none is known to be.
+    /// Whether a buffer is free for a message. The provider is asked before the last one is taken.
     pub(super) fn can_send(&mut self) -> bool {
-        if self.free_sends.is_empty() {
+        if self.free_sends.len() < 2 {
             self.poll_sends();
         }
         self.messages.is_some() && !self.is_broken() && !self.free_sends.is_empty()

@@ -55,6 +55,7 @@ impl Service {
     /// Looks at a connection: something was asked for or has happened.
     pub(super) fn look(&mut self, index: u32) {
         let Some(stream) = self.current(index) else { return };
+        self.poll_sends(index);
         if self.look_first(&stream) || self.look_shared(&stream) {
             return;
         }
@@ -77,6 +78,13 @@ impl Service {
         }
         if let Err(failure) = self.advance(&stream) {
             self.failed(&stream, &failure);
+        }
+    }
+
+    /// Learns what became of the messages that were sent, before anything is concluded.
+    pub(super) fn poll_sends(&mut self, index: u32) {
+        if let Some(companion) = self.companions.get_mut(&index) {
+            companion.port.poll_sends();
         }
     }
 
@@ -107,7 +115,7 @@ impl Service {
                 self.receive(stream)?;
                 return self.companion_lost(stream);
             }
-            PortState::Connected => companion.port.poll_sends(),
+            PortState::Connected => {}
         }
         if companion.stage == Stage::Meeting {
             self.talk(stream)?;

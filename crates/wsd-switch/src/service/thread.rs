@@ -43,6 +43,8 @@ const SHARER: u64 = 4 << 32;
 const KIND: u64 = 0xFFFF_FFFF << 32;
 /// However much there is to move, the kernel is asked so often (nanoseconds).
 const LISTEN_EVERY: u64 = 1_000_000;
+/// A provider that cannot tell when it has something to do is asked so often.
+const ASK_UNARMED: Duration = Duration::from_millis(1);
 
 mod libc_events {
     pub(super) const IN: u32 = 0x001;
@@ -117,7 +119,7 @@ impl Service {
         for (word, value) in family.me().token.iter().zip(token) {
             word.store(value, Ordering::Release);
         }
-        let service = Self {
+        let mut service = Self {
             family,
             epoll: poll::epoll_create()?,
             providers: Providers::start(),
@@ -143,8 +145,8 @@ impl Service {
         if let Some(monitor) = &service.addresses {
             service.watch(monitor.as_fd(), ADDRESSES)?;
         }
-        for (number, fd) in service.providers.arm() {
-            service.watch(fd, PROVIDER | number as u64)?;
+        for fd in service.providers.arm() {
+            service.watch(fd, PROVIDER)?;
         }
         Ok(service)
     }
@@ -190,8 +192,7 @@ impl Service {
 
     fn run(&mut self, working: &Working) {
         let mut events = [EpollEvent { events: 0, u64: 0 }; 64];
-        // When everything that had come was heard, and when the kernel was last asked.
-        let (mut heard, mut listened) = (0, 0);
+        let mut heard = 0;
         loop {
             pair::sleeping(0);
             // Before anything is looked at: who rings from now on is heard by the next sleep.
@@ -199,23 +200,24 @@ impl Service {
             self.kicked();
             let mut wait = self.due(heard);
             self.serve_access();
-            heard = clock::now_ns();
-            if self.stay_awake(working) {
-                if heard.saturating_sub(listened) < LISTEN_EVERY {
-                    continue;
-                }
+            if self.stay_awake(working, heard + LISTEN_EVERY) {
+                continue;
+            }
+            if spin::expects(self.moved) {
                 wait = Some(Duration::ZERO);
             } else {
-                self.providers.arm().for_each(drop);
+                if !self.providers.rearm() {
+                    wait = Some(wait.unwrap_or(ASK_UNARMED).min(ASK_UNARMED));
+                }
                 // What has been caused until now, by alarms and by providers, must be seen before the sleep.
                 if !kick::may_sleep(self.family.me()) {
                     wait = Some(Duration::ZERO);
                 }
             }
+            heard = clock::now_ns();
             let sleep = || poll::epoll_pwait(self.epoll.as_raw_fd(), &mut events, wait, None);
             let slept = working.rest(sleep);
             kick::awake(self.family.me());
-            listened = clock::now_ns();
             let count = match slept {
                 Ok(count) => count,
                 Err(Errno::INTR) => 0,
@@ -236,10 +238,10 @@ impl Service {
     }
 
     /// Where bytes have just been moved, more are to be expected soon: looks for them for a while, instead of having everybody make
-    /// system calls to wake it. Whether something came. The alarms can wait for so long.
-    fn stay_awake(&self, working: &Working) -> bool {
+    /// system calls to wake it, until it is time to ask the kernel. Whether something came.
+    fn stay_awake(&self, working: &Working, until: u64) -> bool {
         let me = self.family.me();
-        spin::work_until(self.moved, || {
+        spin::work_until(self.moved, until, || {
             self.providers.progress();
             // A fork may be waiting.
             working.rest(|| ());

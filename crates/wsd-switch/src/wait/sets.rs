@@ -112,8 +112,8 @@ fn wait(
         }
         if companions && !spun {
             spun = true;
-            if look(fds, work) > 0 || spin::until(|| pair::any(lane.number)) {
-                pair::take(lane.number, |_| {});
+            if look(fds, work) > 0 || lane.spins() {
+                lane.clear();
                 continue;
             }
         }
@@ -241,10 +241,22 @@ impl Lane {
         bell.map_or(-1, |bell| bell.as_raw_fd())
     }
 
+    /// Whether something came while it was looked for. Who is parked has no lane to look at.
+    fn spins(&self) -> bool {
+        self.number != 0 && spin::until(|| pair::any(self.number))
+    }
+
+    /// Takes what was reported for this lane, and nothing of the service thread's, which is for others too.
+    fn clear(&self) {
+        if self.number != 0 {
+            pair::take(self.number, |_| {});
+        }
+    }
+
     fn before_sleep(&self) {
         if self.number != 0 {
             pair::sleeping(self.number);
-            pair::take(self.number, |_| {});
+            self.clear();
         }
     }
 

@@ -77,7 +77,7 @@ pub(crate) fn for_ring(channel: &Channel, mut ready: impl FnMut() -> bool) -> bo
     if !channel.is_pumped() {
         return until(ready);
     }
-    work_until(clock::now_ns(), || {
+    work_until(clock::now_ns(), u64::MAX, || {
         (0..LOOKS).any(|_| {
             pause();
             ready()
@@ -86,11 +86,11 @@ pub(crate) fn for_ring(channel: &Channel, mut ready: impl FnMut() -> bool) -> bo
 }
 
 /// As [`until`], where every look is work of its own that takes system calls, and may be for a thread that has to run first: others are
-/// let run after each. What is looked for was there last at `since`.
-pub(crate) fn work_until(since: u64, mut look: impl FnMut() -> bool) -> bool {
+/// let run after each. What is looked for was there last at `since`; nothing is looked for after `end`.
+pub(crate) fn work_until(since: u64, end: u64, mut look: impl FnMut() -> bool) -> bool {
     let bound = bound();
     let mut before = clock::now_ns();
-    while before.saturating_sub(since) < bound {
+    while before.saturating_sub(since) < bound && before < end {
         if look() {
             return true;
         }
@@ -104,13 +104,20 @@ pub(crate) fn work_until(since: u64, mut look: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Learns from a wait that began at `start` (nanoseconds of [`clock::now_ns`]) and has just ended.
+/// Whether [`work_until`] still looks for what was there last at `since`.
+pub(crate) fn expects(since: u64) -> bool {
+    clock::now_ns().saturating_sub(since) < bound()
+}
+
+/// Learns from a wait that began at `start` (nanoseconds of [`clock::now_ns`]) and has just ended. What came within the bound needs
+/// no longer one.
 pub(crate) fn learn(start: u64) {
     let took = clock::now_ns().saturating_sub(start);
-    if took < soon() {
-        BOUND.set((bound() * 2).clamp(SHORTEST, longest().max(SHORTEST)));
-    } else if took > 4 * soon() {
-        BOUND.set((bound() / 2).max(SHORTEST));
+    let bound = bound();
+    if took > 4 * soon() {
+        BOUND.set((bound / 2).max(SHORTEST));
+    } else if took < soon() && took > bound {
+        BOUND.set((bound * 2).max(SHORTEST));
     }
 }
 
@@ -118,18 +125,19 @@ pub(crate) fn learn(start: u64) {
 mod tests {
     use super::*;
 
-    /// What was there long ago is not looked for, what was there just now is, until it comes or the bound is over.
+    /// What was there long ago is not looked for, nor anything after the end; what was there just now is.
     #[test]
     fn work_is_looked_for_while_it_is_expected() {
         let mut looks = 0;
-        let mut third = || {
+        let mut look = || {
             looks += 1;
-            looks == 3
+            true
         };
-        assert!(!work_until(0, &mut third));
-        let soon = clock::now_ns() + 1_000_000_000;
-        assert!(work_until(soon, &mut third));
-        assert_eq!(looks, 3);
-        assert!(!work_until(clock::now_ns(), || false));
+        let later = clock::now_ns() + 1_000_000_000;
+        assert!(!work_until(0, u64::MAX, &mut look));
+        assert!(!work_until(later, 0, &mut look));
+        assert!(work_until(later, u64::MAX, &mut look));
+        assert_eq!(looks, 1);
+        assert!(expects(later) && !expects(0));
     }
 }

@@ -15,14 +15,19 @@ impl Port {
         self.failed = self.failed.or(Some(WsaError::WSAENOTCONN));
     }
 
-    /// Deregisters what memory no message uses any more (SW-203). Nothing is sent or received afterwards.
-    fn give_back(&mut self) {
+    /// As [`Port::all_sent`], where nothing is sent or received any more: nobody else takes completions.
+    pub(in super::super) fn has_parted(&mut self) -> bool {
         for slot in self.upcalls.told(self.number) {
             if (SEND_SLOT..RDMA_SLOT).contains(&slot) {
                 self.sent |= 1 << (slot - SEND_SLOT);
             }
         }
-        self.poll_sends();
+        self.all_sent()
+    }
+
+    /// Deregisters what memory no message uses any more (SW-203). Nothing is sent or received afterwards.
+    fn give_back(&mut self) {
+        self.has_parted();
         let Some(messages) = &mut self.messages else { return };
         if self.sending.is_empty() {
             messages.send_registration = None;

@@ -145,11 +145,13 @@ impl Service {
         }
         let now = clock::now_ns();
         let late = pump.closing.until.is_some_and(|until| until <= now);
+        // Before the question whether it broke, since nothing more is sent by one that has.
+        let sent = companion.port.all_sent();
         if companion.port.is_broken() {
             self.break_off(stream, Reason::CompanionLost);
             return true;
         }
-        let waits = !companion.port.all_sent() && !late;
+        let waits = !sent && !late;
         if waits {
             self.alarms.insert(stream.index, now + FAREWELL_EVERY);
         }
@@ -282,7 +284,7 @@ impl Service {
     pub(in super::super) fn see_off(&mut self, now: u64) -> Option<u64> {
         let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.farewells)
             .into_iter()
-            .map(|mut farewell| (farewell.until <= now || farewell.port.all_sent(), farewell))
+            .map(|mut farewell| (farewell.until <= now || farewell.port.has_parted(), farewell))
             .partition(|(over, _)| *over);
         self.farewells = left.into_iter().map(|(_, farewell)| farewell).collect();
         for (_, Farewell { port, pump, .. }) in gone {
