@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
 
+use crate::fd::BorrowedFd;
+use crate::link::PeerCredentials;
 use crate::netlink::{self, Netlink, SOCK_DIAG, u32_at};
-use crate::tcp::State;
+use crate::tcp::{self, State};
 
 /// What the kernel tells about a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +38,27 @@ pub fn find_tcp(local: SocketAddr, peer: SocketAddr) -> Result<SocketFacts, Errn
     let mut buffer = [0; 1024];
     wanted.find(netlink.receive(&mut buffer)?)
 }
+
+/// Whether the socket is the one that the kernel has under these names now, seen from the socket.
+pub fn is_current(socket: BorrowedFd<'_>, local: SocketAddr, peer: SocketAddr) -> bool {
+    find_tcp(local, peer).map(|facts| facts.cookie) == tcp::cookie(socket)
+}
+
+/// Whether the partner at a link may be shown our end of a connection before it has shown the other one, which has the names
+/// `local` and `peer`: it can get at it anyway, or made it.
+pub fn may_be_shown(partner: PeerCredentials, local: SocketAddr, peer: SocketAddr) -> bool {
+    let user = partner.uid;
+    if user == 0 {
+        return true;
+    }
+    if user == OVERFLOW_USER {
+        return false;
+    }
+    user == rustix::process::geteuid().as_raw() || find_tcp(local, peer).is_ok_and(|facts| facts.uid == user)
+}
+
+/// User number that stands for every user without a number in this user namespace.
+const OVERFLOW_USER: u32 = 65_534;
 
 /// A TCP socket that some process holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +223,18 @@ mod tests {
             assert!(held.contains(&HeldSocket { inode: inode(&far), local: peer, peer: local }), "{home}");
             assert!(held.iter().any(|socket| socket.inode == inode(&listener)), "{home}");
         }
+    }
+
+    #[test]
+    fn nobody_shows_anything_to_a_stranger() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (far, _) = listener.accept().expect("accepted");
+        let (local, peer) = (far.local_addr().expect("a name"), near.local_addr().expect("a name"));
+        let own = rustix::process::geteuid().as_raw();
+        let shown = |uid| may_be_shown(PeerCredentials { pid: 1, uid, gid: uid }, local, peer);
+        assert!(shown(own) && shown(0));
+        assert!(!shown(own + 12_345) && !shown(OVERFLOW_USER));
     }
 
     #[test]

@@ -31,6 +31,15 @@ pub fn read_to_string(path: &Path, limit: usize) -> Result<String, Errno> {
     }
 }
 
+/// Writes one line, whole, to a file opened by [`append`].
+///
+/// # Errors
+///
+/// As write(2).
+pub fn write(file: &OwnedFd, line: &[u8]) -> Result<(), Errno> {
+    rustix::io::write(file, line).map(drop)
+}
+
 /// Opens a file for appending lines from several processes, at a high descriptor number; made if it does not exist.
 ///
 /// # Errors

@@ -14,7 +14,7 @@
 //!   `const`-initialised and has no destructor.
 //! - **Errors** are [`Errno`] values, as the system call gave them.
 //!
-//! On Windows there are those modules that providers need, with the same interface (`windows`); there the library calls
+//! On Windows there are those modules that are needed there, with the same interface (`windows`); there the library calls
 //! the system as every other program does.
 
 #[cfg(all(target_os = "linux", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
@@ -79,5 +79,6 @@ pub mod timer;
 mod windows;
 #[cfg(all(windows, not(loom)))]
 pub use windows::{
-    Errno, clock, doorbell, fd, link, memory, net, poll, process, random, signal, thread, timer,
+    Errno, bell, clock, diag, doorbell, fd, file, futex, link, lock, memory, net, poll, process, random,
+    signal, tcp, thread, timer,
 };

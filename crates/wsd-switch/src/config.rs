@@ -96,7 +96,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: rustix::io::Errno,
+        source: wsd_os::Errno,
     },
     /// The file is not what it should be.
     #[error("the configuration {path} is not valid: {message}")]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::fd::OwnedFd;
 
 use crate::config::{Config, TRACE_VARIABLE};
@@ -20,7 +20,7 @@ use crate::registry::{self, BuiltIn, Settings};
 use crate::service::pump;
 use crate::stream::state::Stream;
 use crate::stream::{close, hashing, readiness, recv as receive, send as transmit, urgent};
-use crate::wait::{epoll, sets};
+use crate::wait::{sets, watchers};
 use crate::{networks, process, sharing, trace};
 
 /// A socket that the switch tracks, found by its descriptor. Valid for the duration of one call.
@@ -40,8 +40,20 @@ pub enum Outcome<T> {
     Pass,
 }
 
-/// One entry of a poll set, and one event of an epoll set, laid out as the C library has them.
-pub use wsd_os::poll::{EpollEvent, PollFd};
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
+mod fork;
+
+#[cfg(target_os = "linux")]
+pub use epoll::{EpollEvent, epoll_ctl, epoll_wait, watched};
+#[cfg(target_os = "linux")]
+pub use fork::{
+    after_fork_in_child, after_fork_in_parent, before_exec, before_fork, exec_failed, forget_in_child,
+    serve_in_child,
+};
+/// One entry of a poll set, laid out as the C library has it.
+pub use wsd_os::poll::PollFd;
 /// How [`accept`] makes a descriptor.
 pub use wsd_os::tcp::DescriptorFlags;
 
@@ -62,48 +74,11 @@ pub fn start(built_in: &[BuiltIn], variable: impl Fn(&str) -> Option<String>) ->
     process::start().map_err(|error| format!("cannot set up shared memory: {error}"))
 }
 
-/// Before `fork(2)`: takes what must be consistent across it, and counts the child as a holder of what it will inherit.
-pub fn before_fork() {
-    process::before_fork();
-}
-
-/// After `fork(2)` in the parent. `failed`: there is no child.
-pub fn after_fork_in_parent(failed: bool) {
-    process::after_fork_in_parent(failed);
-}
-
-/// After `fork(2)` in the child.
-pub fn after_fork_in_child() {
-    process::after_fork_in_child();
-}
-
-/// In the child, after [`after_fork_in_child`], where threads may be made: the child takes its part in what it has inherited at once,
-/// not when it first uses it.
-pub fn serve_in_child() {
-    process::serve_in_child();
-}
-
-/// After `fork(2)` in the child, for a front end whose sockets a child does not inherit, instead of the three calls above: the child
-/// has none, and everything it does goes to the kernel. Descriptors of the switch's own are closed.
-pub fn forget_in_child() {
-    process::forget_in_child();
-}
-
-/// Before `execve(2)` and, in the parent, before a spawn: sockets that survive into the new image go back to TCP for good.
-pub fn before_exec() {
-    process::before_exec();
-}
-
 /// The process is about to end, or to become another program: what it has written and this process still holds leaves it first,
 /// in bounded time.
 pub fn ending() {
     process::close_san_first();
     pump::settle(Reason::Exec);
-}
-
-/// `execve(2)` returned: the process goes on.
-pub fn exec_failed() {
-    process::exec_failed();
 }
 
 /// The socket behind `fd`, if tracked. One bounds check and a few loads.
@@ -301,7 +276,7 @@ pub fn duplicated(old: i32, new: i32) {
         Some(index) => drop(table::insert(family, new, index)),
         None => {
             reused(new);
-            epoll::duplicated(old, new);
+            watchers::duplicated(old, new);
         }
     }
 }
@@ -310,7 +285,7 @@ pub fn duplicated(old: i32, new: i32) {
 /// stream is told to the peer first. Does nothing in a `vfork` child.
 pub fn closing(fd: i32) {
     let Some(family) = family::get() else { return };
-    epoll::closing(fd);
+    watchers::closing(fd);
     if table::find(family, fd).is_some() && !table::in_vfork_child() {
         process::untrack(family, fd);
     }
@@ -323,7 +298,7 @@ pub fn closing_range(first: u32, last: u32) {
         return;
     }
     let highest = family.me().descriptors.load(wsd_os::atomic::Ordering::Acquire);
-    for fd in first..=last.min(highest.max(epoll::highest())) {
+    for fd in first..=last.min(highest.max(watchers::highest())) {
         if let Ok(fd) = i32::try_from(fd) {
             closing(fd);
         }
@@ -411,7 +386,7 @@ pub fn shutdown(
 /// An option was set with success on the kernel socket; the switch reads back what it mirrors.
 pub fn option_changed(socket: Socket, _level: i32, _name: i32) {
     if let Some(stream) = Stream::of(socket) {
-        stream.record.mirror(stream.borrow());
+        stream.record.mirror(&stream.borrow());
     }
 }
 
@@ -451,34 +426,4 @@ pub fn take_error(socket: Socket) -> Option<Errno> {
 /// `poll(2)`, `ppoll(2)`; `select` is turned into this by the front end. `timeout` `None` waits without limit.
 pub fn poll(fds: &mut [PollFd], timeout: Option<Duration>, mask: Option<&SignalMask>) -> Outcome<usize> {
     sets::poll(fds, timeout, mask)
-}
-
-/// `epoll_ctl(2)`. `kernel` makes the kernel's call with the event it is given, which may carry another datum than the program's:
-/// the switch translates it back in [`epoll_wait`].
-///
-/// # Errors
-/// As `epoll_ctl(2)`.
-pub fn epoll_ctl(
-    epfd: i32,
-    op: i32,
-    fd: i32,
-    event: Option<EpollEvent>,
-    mut kernel: impl FnMut(Option<EpollEvent>) -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    epoll::control(epfd, op, fd, event, &mut kernel)
-}
-
-/// A descriptor that is not tracked is added to an epoll set: if it is an epoll set itself, the kernel alone must know what is ready in it.
-pub fn watched(fd: i32) {
-    epoll::expose(fd);
-}
-
-/// `epoll_wait(2)`, `epoll_pwait(2)`, `epoll_pwait2(2)`.
-pub fn epoll_wait(
-    epfd: i32,
-    events: &mut [EpollEvent],
-    timeout: Option<Duration>,
-    mask: Option<&SignalMask>,
-) -> Outcome<usize> {
-    epoll::wait(epfd, events, timeout, mask)
 }

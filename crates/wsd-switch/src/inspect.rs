@@ -1,18 +1,19 @@
 //! Looking at the connections of other processes, from outside and without their help: a stopped or busy process answers
 //! too. Needs the rights of ptrace(2) on them. Only used by the command, never inside a program.
 
+#[cfg_attr(windows, path = "inspect/names_windows.rs")]
 mod names;
 
 use std::mem::offset_of;
 use std::net::SocketAddr;
 
 use self::names::Namespaces;
-use wsd_os::process;
+use wsd_os::process::{self, Visible};
 
 use crate::family::first::decode;
 use crate::family::layout::{
-    Common, DESCRIPTORS, Header, MAGIC, Member, Name, PROVIDER_NAME, Process, RECORDS, Record, RecvSide,
-    SLOTS, SanFirst, SendSide,
+    Common, DESCRIPTORS, Header, MAGIC, Member, Name, PROVIDER_NAME, Process, RECORDS, REGION_NAME, Record,
+    RecvSide, SLOTS, SanFirst, SendSide,
 };
 use crate::family::{First, Life};
 use crate::reason::Reason;
@@ -49,7 +50,7 @@ pub struct Connection {
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn connections() -> Result<Vec<Connection>, rustix::io::Errno> {
+pub fn connections() -> Result<Vec<Connection>, wsd_os::Errno> {
     let mut namespaces = Namespaces::default();
     let processes = process::list()?.into_iter();
     Ok(processes.flat_map(|pid| connections_of(pid, &mut namespaces).unwrap_or_default()).collect())
@@ -79,16 +80,15 @@ fn connections_of(pid: u32, namespaces: &mut Namespaces) -> Option<Vec<Connectio
 /// The family region of another process.
 struct Region {
     pid: u32,
-    base: u64,
+    memory: Visible,
     header: Vec<u8>,
 }
 
 impl Region {
     fn of(pid: u32) -> Option<Self> {
-        let name = crate::family::layout::REGION_NAME.to_str().ok()?;
-        let mapping = process::mappings(pid, name).ok()?.into_iter().next()?;
-        let header = read(pid, mapping.start, size_of::<Header>())?;
-        let region = Self { pid, base: mapping.start, header };
+        let memory = Visible::of(pid, REGION_NAME)?;
+        let header = memory.read(0, size_of::<Header>())?;
+        let region = Self { pid, memory, header };
         let fits = region.header_u64(offset_of!(Header, magic)) == MAGIC
             && region.header_u64(offset_of!(Header, record_bytes)) == size_of::<Record>() as u64
             && region.header_u64(offset_of!(Header, process_bytes)) == size_of::<Process>() as u64;
@@ -106,24 +106,21 @@ impl Region {
 
     /// Descriptor numbers and the records they name. Reads no more of the sparse region than was ever used.
     fn descriptors(&self, slot: usize) -> Option<Vec<(i32, u32)>> {
-        let base = self.base
-            + self.header_u64(offset_of!(Header, processes_at))
-            + (slot * size_of::<Process>()) as u64;
-        let head = read(self.pid, base, offset_of!(Process, descriptors) + 4)?;
+        let base = self.header_u64(offset_of!(Header, processes_at)) + (slot * size_of::<Process>()) as u64;
+        let head = self.memory.read(base, offset_of!(Process, descriptors) + 4)?;
         let highest = (u32_at(&head, offset_of!(Process, descriptors)) as usize).min(DESCRIPTORS);
-        let table = read(self.pid, base + offset_of!(Process, table) as u64, highest * 4)?;
+        let table = self.memory.read(base + offset_of!(Process, table) as u64, highest * 4)?;
         let entries = table.chunks_exact(4).enumerate();
         Some(entries.filter_map(|(fd, entry)| Some((fd as i32, u32_at(entry, 0).checked_sub(1)?))).collect())
     }
 
     fn record(&self, index: u32) -> Option<Snapshot> {
-        let at = self.base
-            + self.header_u64(offset_of!(Header, records_at))
-            + u64::from(index) * size_of::<Record>() as u64;
+        let at =
+            self.header_u64(offset_of!(Header, records_at)) + u64::from(index) * size_of::<Record>() as u64;
         if index as usize >= RECORDS {
             return None;
         }
-        read(self.pid, at, size_of::<Record>()).map(Snapshot)
+        self.memory.read(at, size_of::<Record>()).map(Snapshot)
     }
 
     fn provider(&self, number: u32) -> Option<String> {
@@ -212,11 +209,6 @@ impl Snapshot {
             tcp_bytes_received,
         })
     }
-}
-
-fn read(pid: u32, at: u64, length: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    (length == 0 || process::read_memory(pid, at, &mut bytes).ok()? == length).then_some(bytes)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -1,38 +1,25 @@
-//! The life of a process under the switch: start, tracking of descriptors, fork, exec.
+//! The life of a process under the switch: start, tracking of descriptors, its end.
 
-use std::cell::Cell;
+#[cfg(target_os = "linux")]
+pub(crate) mod fork;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::{clock, futex};
 
 use crate::access;
 use crate::family::layout::Process;
-use crate::family::{self, Attach, Family, First, Life, Role, members, record, table};
+use crate::family::{self, Attach, Family, First, Life, Role, record, table};
 use crate::first;
 use crate::networks;
 use crate::reason::Reason;
 use crate::registry;
-use crate::service::{kick, pump, working};
-use crate::sharing::{self, fork::Heirloom};
+use crate::service::kick;
+use crate::sharing;
 use crate::stream::channel;
 use crate::stream::hashing;
 use crate::stream::state::Stream;
-use crate::wait::{bells, epoll, pair, sets};
-
-thread_local! {
-    /// What the child of the fork under way will be. `None`: there is no fork, or nothing is held for it.
-    static CHILD: Cell<Option<Child>> = const { Cell::new(None) };
-}
-
-/// A process that is about to begin.
-#[derive(Clone, Copy)]
-struct Child {
-    /// Reserved for it. `None`: there is none left.
-    slot: Option<usize>,
-    /// Its token.
-    token: [u64; 2],
-}
+use crate::wait::{bells, pair, watchers};
 
 pub(crate) fn start() -> Result<(), Errno> {
     if !registry::any() {
@@ -40,7 +27,7 @@ pub(crate) fn start() -> Result<(), Errno> {
     }
     channel::start()?;
     pair::start()?;
-    epoll::start()?;
+    watchers::start()?;
     bells::start()?;
     networks::start();
     access::start();
@@ -70,7 +57,7 @@ pub(crate) fn untrack(family: &Family, fd: i32) {
     let Some(index) = table::remove(family, fd) else { return };
     let me: &Process = family.me();
     if me.counts[index as usize].load(Ordering::Acquire) == 1 {
-        epoll::gone(index);
+        watchers::gone(index);
     }
     record::drop_reference(family, me, index);
 }
@@ -134,94 +121,6 @@ pub(crate) fn abandon(stream: &Stream, reason: Reason) {
     }
 }
 
-pub(crate) fn before_fork() {
-    let Some(family) = family::get() else { return };
-    if table::in_vfork_child() {
-        // No member, and its locks may be copies that threads of the parent hold: they stay locked for ever.
-        return;
-    }
-    working::hold_for_fork();
-    epoll::before_fork();
-    table::hold_for_fork();
-    sharing::fork::prepare();
-    // Without random numbers it is found by nobody, and so gets nothing that has to be found.
-    let token = bells::draw().ok();
-    let slot = members::prepare_child(family, |slot, fd, index| match token {
-        Some(token) => sharing::fork::inherit(family, slot, token, fd, index),
-        None => Heirloom::Same,
-    });
-    wsd_os::fd::hold_for_fork();
-    CHILD.set(Some(Child { slot, token: token.unwrap_or_default() }));
-}
-
-pub(crate) fn after_fork_in_parent(failed: bool) {
-    let (Some(family), Some(Child { slot, .. })) = (family::get(), CHILD.take()) else { return };
-    wsd_os::fd::release_after_fork();
-    sharing::fork::settle_parent(family, failed);
-    if let Some(slot) = slot.filter(|_| failed) {
-        members::cancel_child(family, slot);
-    }
-    table::release_after_fork();
-    epoll::after_fork();
-    working::release_after_fork();
-    if !failed {
-        first::listening::shared_by_fork(family);
-    }
-}
-
-pub(crate) fn after_fork_in_child() {
-    let (Some(family), Some(Child { slot, token })) = (family::get(), CHILD.take()) else { return };
-    wsd_os::fd::release_after_fork();
-    match slot {
-        Some(slot) => members::enter_child(family, slot),
-        None => family::leave(),
-    }
-    pair::inherit_all();
-    channel::restart_in_child();
-    working::restart_in_child();
-    kick::restart_in_child();
-    access::restart_in_child();
-    pump::restart_in_child();
-    bells::restart_in_child(token);
-    sets::restart_in_child();
-    epoll::in_child();
-    sharing::fork::settle_child();
-    wsd_os::fd::close_hidden_in_child(&[crate::trace::descriptor()]);
-    table::release_after_fork();
-    epoll::after_fork();
-}
-
-/// See [`crate::front::serve_in_child`].
-pub(crate) fn serve_in_child() {
-    if !table::in_vfork_child() {
-        kick::serve_marked();
-    }
-}
-
-/// See [`crate::front::forget_in_child`].
-pub(crate) fn forget_in_child() {
-    family::leave();
-    wsd_os::fd::close_hidden_in_child(&[crate::trace::descriptor()]);
-}
-
-/// Descriptors that survive into the new image leave our reach.
-pub(crate) fn before_exec() {
-    let Some(family) = family::get() else { return };
-    let me = family.me();
-    let highest = me.descriptors.load(Ordering::Acquire) as usize;
-    for (fd, entry) in me.table.iter().enumerate().take(highest) {
-        let (Some(index), Ok(fd)) = (entry.load(Ordering::Acquire).checked_sub(1), i32::try_from(fd)) else {
-            continue;
-        };
-        if !wsd_os::fd::is_close_on_exec(wsd_os::fd::borrow(fd))
-            && let Some(stream) = Stream::at(index)
-            && stream.record.life() != Life::Listening
-        {
-            let _ = leave(&stream.with(fd), Reason::Exec);
-        }
-    }
-}
-
 /// The process ends, or becomes another program: what the SAN carries for it ends as by close(2), since no program that follows
 /// could use it.
 pub(crate) fn close_san_first() {
@@ -241,6 +140,7 @@ pub(crate) fn close_san_first() {
             First::Listening if !shared() || record.holders.load(Ordering::Acquire) > 1 => continue,
             _ => {}
         }
+        #[cfg(target_os = "linux")]
         sharing::fork::renounce(index);
         let mine = record.controller.load(Ordering::Acquire) as usize == family::my_slot() + 1;
         if mine
@@ -253,9 +153,6 @@ pub(crate) fn close_san_first() {
         untrack(family, fd);
     }
 }
-
-/// Nothing was changed that a process which goes on would miss.
-pub(crate) fn exec_failed() {}
 
 /// How long a call waits until a connection is back on TCP, if nothing of it moves.
 const LEAVE_WITHIN: u64 = 10_000_000_000;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use wsd_os::fd::{AsRawFd, OwnedFd};
+use wsd_os::fd::OwnedFd;
 use wsd_os::{clock, file, thread};
 use wsd_spi::client::Tracer;
 
@@ -14,15 +14,16 @@ static FILE: OnceLock<OwnedFd> = OnceLock::new();
 ///
 /// # Errors
 /// As open(2).
-pub(crate) fn start(path: &Path) -> Result<(), rustix::io::Errno> {
+pub(crate) fn start(path: &Path) -> Result<(), wsd_os::Errno> {
     let fd = file::append(path)?;
     let _ = FILE.set(fd);
     Ok(())
 }
 
 /// The trace file's descriptor, which forks share.
+#[cfg(target_os = "linux")]
 pub(crate) fn descriptor() -> i32 {
-    FILE.get().map_or(-1, AsRawFd::as_raw_fd)
+    FILE.get().map_or(-1, wsd_os::fd::AsRawFd::as_raw_fd)
 }
 
 /// Whether there is a trace.
@@ -37,7 +38,7 @@ pub(crate) fn note(text: fmt::Arguments<'_>) {
     let mut line = String::new();
     let _ = writeln!(line, "{}.{:09} {} {text}", now.as_secs(), now.subsec_nanos(), thread::pid());
     // One write per line keeps the lines of several processes whole (O_APPEND).
-    let _ = rustix::io::write(fd, line.as_bytes());
+    let _ = file::write(fd, line.as_bytes());
 }
 
 /// Traces the calls of one provider.

@@ -6,9 +6,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
 
-use rustix::mm::{Advice, madvise};
-
-use super::{Zeroable, page_size};
+use super::{Zeroable, give_back, page_size};
 use crate::atomic::{AtomicU32, Ordering};
 use crate::{clock, futex};
 
@@ -67,10 +65,7 @@ impl<V> PageCell<V> {
         if size_of::<Self>().is_multiple_of(page) && ptr::from_ref(self).addr().is_multiple_of(page) {
             // SAFETY: whole pages of private memory that only this cell covers; as zeros they are a vacant cell, and nobody
             // else is in it.
-            let given = unsafe {
-                madvise(ptr::from_ref(self).cast_mut().cast(), size_of::<Self>(), Advice::LinuxDontNeed)
-            };
-            if given.is_ok() {
+            if unsafe { give_back(ptr::from_ref(self).cast_mut().cast(), size_of::<Self>()) } {
                 return self.wake();
             }
         }

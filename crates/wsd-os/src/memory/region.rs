@@ -10,7 +10,6 @@ use rustix::mm::{Advice, MapFlags, madvise, munmap};
 use rustix::process::{Resource, getrlimit};
 
 use super::arena::{AddressArena, map_shared};
-use super::plain::Shared;
 use super::{page_size, whole_pages};
 use crate::fd::{AsFd, BorrowedFd, OwnedFd, hidden};
 
@@ -66,6 +65,25 @@ impl SharedRegion {
         Self::map(fd, len, options)
     }
 
+    /// As [`SharedRegion::create`]; whoever may look at this process finds the segment by `name`
+    /// ([`process::Visible`](crate::process::Visible)).
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedRegion::create`].
+    pub fn create_visible(name: &CStr, len: usize, options: RegionOptions) -> Result<Self, Errno> {
+        Self::create(name, len, options)
+    }
+
+    /// The length in bytes of a segment that another process has sent.
+    ///
+    /// # Errors
+    ///
+    /// As fstat(2).
+    pub fn length_of(fd: &OwnedFd) -> Result<usize, Errno> {
+        usize::try_from(fs::fstat(fd)?.st_size).map_err(|_| Errno::INVAL)
+    }
+
     /// Maps a segment that another process made and announced as `len` bytes long.
     ///
     /// The descriptor is kept. With [`RegionOptions::fixed_size`] the segment must be sealed like that.
@@ -117,34 +135,6 @@ impl SharedRegion {
         self.start.as_ptr()
     }
 
-    /// The `T` at `offset` bytes, or `None` if it would not lie inside or is not aligned.
-    #[inline]
-    pub fn at<T: Shared>(&self, offset: usize) -> Option<&T> {
-        let place = self.place::<T>(offset, 1)?;
-        // SAFETY: aligned, inside the mapping, which lives as long as `self`; T is valid with any bytes and made of
-        // atomics, so writes by others at the same time are allowed.
-        Some(unsafe { place.as_ref() })
-    }
-
-    /// The `count` consecutive `T`s at `offset` bytes, or `None` if they would not lie inside or are not aligned.
-    #[inline]
-    pub fn slice_at<T: Shared>(&self, offset: usize, count: usize) -> Option<&[T]> {
-        let place = self.place::<T>(offset, count)?;
-        // SAFETY: as in `at`, for `count` elements.
-        Some(unsafe { core::slice::from_raw_parts(place.as_ptr(), count) })
-    }
-
-    /// As [`at`](Self::at), valid for ever; `None` also if the region is not in an arena.
-    ///
-    /// When the region has been dropped, the reference leads to zeros, and later perhaps to another segment's bytes.
-    #[inline]
-    pub fn at_forever<T: Shared>(&self, offset: usize) -> Option<&'static T> {
-        self.arena?;
-        let place = self.place::<T>(offset, 1)?;
-        // SAFETY: as in `at`, and ranges of an arena stay mapped, readable and writable, for ever.
-        Some(unsafe { place.as_ref() })
-    }
-
     /// Copies `bytes` to `offset`. False if they would not lie inside.
     ///
     /// The caller and the other processes agree by atomics on who uses these bytes when; if a peer breaks the agreement,
@@ -190,14 +180,13 @@ impl SharedRegion {
         }
     }
 
-    #[inline]
-    fn place<T>(&self, offset: usize, count: usize) -> Option<NonNull<T>> {
-        let place = self.place_of_bytes(offset, size_of::<T>().checked_mul(count)?)?.cast::<T>();
-        place.is_aligned().then_some(place)
+    /// Whether its addresses stay valid for ever.
+    pub(super) fn is_for_ever(&self) -> bool {
+        self.arena.is_some()
     }
 
     #[inline]
-    fn place_of_bytes(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+    pub(super) fn place_of_bytes(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
         if offset.checked_add(len)? > self.len {
             return None;
         }

@@ -3,7 +3,9 @@
 mod addresses;
 mod monitor;
 mod route;
+mod same_network;
 
 pub use addresses::{InterfaceAddress, interface_addresses};
 pub use monitor::AddressMonitor;
-pub use route::{same_network, source_address};
+pub use route::source_address;
+pub use same_network::same_network;

@@ -3,7 +3,9 @@
 mod maps;
 mod memory;
 mod status;
+mod visible;
 
 pub use maps::{Mapping, mappings};
 pub use memory::read_memory;
 pub use status::{Owner, ProcessId, is_alive, list, name, owner, start_time, watch};
+pub use visible::Visible;

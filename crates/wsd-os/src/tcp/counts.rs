@@ -15,6 +15,24 @@ pub struct Counts {
     pub read: u64,
 }
 
+/// Whether the kernel, too, says that this end was given `bytes` bytes to send; see [`counts`].
+///
+/// # Errors
+///
+/// As [`counts`].
+pub fn has_sent(fd: BorrowedFd<'_>, connected: bool, bytes: u64) -> Result<bool, Errno> {
+    counts(fd, connected).map(|counts| counts.written == bytes)
+}
+
+/// Whether the kernel, too, says that `bytes` bytes were taken from this end; see [`counts`].
+///
+/// # Errors
+///
+/// As [`counts`].
+pub fn has_received(fd: BorrowedFd<'_>, connected: bool, bytes: u64) -> Result<bool, Errno> {
+    counts(fd, connected).map(|counts| counts.read == bytes)
+}
+
 /// Where `tcpi_bytes_acked` and `tcpi_bytes_received` are in the kernel's `struct tcp_info`.
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;

@@ -116,6 +116,14 @@ pub fn cookie(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     sockopt::get_u64(fd, libc::SOL_SOCKET, libc::SO_COOKIE)
 }
 
+/// Whether both sockets are in one network namespace, where names mean the same.
+pub fn same_stack(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    match (netns_cookie(one), netns_cookie(other)) {
+        (Ok(one), Ok(two)) => one == two,
+        _ => false,
+    }
+}
+
 /// The number of the socket's network namespace, unique in the host's uptime (SO_NETNS_COOKIE, since Linux 5.14).
 ///
 /// # Errors

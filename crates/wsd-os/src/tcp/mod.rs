@@ -8,8 +8,8 @@ mod io;
 mod options;
 mod stand_in;
 
-pub use counts::{Counts, counts};
-pub use info::{State, cookie, is_stream_tcp, local_name, netns_cookie, peer_name, state};
+pub use counts::{Counts, counts, has_received, has_sent};
+pub use info::{State, cookie, is_stream_tcp, local_name, netns_cookie, peer_name, same_stack, state};
 pub use io::{Flags, Received, Shutdown, abort, recv, send, shutdown};
 pub use options::{
     Direction, at_mark, is_corked, is_nonblocking, linger, out_of_band_inline, receive_buffer,

@@ -14,6 +14,9 @@ use crate::{clock, raw};
 pub use forked::{after_fork_child, fork_epoch};
 pub use spawn::{DEFAULT_STACK, spawn_hidden};
 
+/// Whether a process can be copied by fork.
+pub const FORKS: bool = true;
+
 /// What is known about the calling thread, valid as long as `epoch` is that of this process.
 struct Identity {
     /// The [`fork_epoch`] in which the rest was stored, 0 for never.

@@ -1,5 +1,6 @@
 //! Time for time-outs.
 
+use core::time::Duration;
 use std::sync::OnceLock;
 
 use windows_sys::Win32::System::Performance::{QueryPerformanceCounter, QueryPerformanceFrequency};
@@ -10,6 +11,11 @@ pub fn now_ns() -> u64 {
     let frequency = *FREQUENCY.get_or_init(|| read(QueryPerformanceFrequency).max(1));
     let ticks = u128::from(read(QueryPerformanceCounter));
     (ticks * 1_000_000_000 / u128::from(frequency)) as u64
+}
+
+/// [`now_ns`] as a [`Duration`] since an arbitrary start.
+pub fn now() -> Duration {
+    Duration::from_nanos(now_ns())
 }
 
 fn read(function: unsafe extern "system" fn(*mut i64) -> i32) -> u64 {

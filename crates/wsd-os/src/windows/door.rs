@@ -151,7 +151,7 @@ impl Door {
 
     /// Hands it to another process: its number there.
     pub(super) fn hand_over(&self, to: &Partner) -> Result<u32, Errno> {
-        let number = to.give(self.view.section().ok_or(Errno::BADF)?)?;
+        let number = to.give(self.view.section().ok_or(Errno::BADF)?.number())?;
         self.given.store(true, Ordering::Release);
         self.header().side.give(word(to.id));
         Ok(number)

@@ -13,6 +13,29 @@ pub struct Eventfd {
     event: Arc<Handle>,
 }
 
+/// A new event for in-process wake-ups, as a bare descriptor: for tables that outlive any owner.
+///
+/// # Errors
+///
+/// `NFILE`, `NOMEM`.
+pub fn event() -> Result<OwnedFd, Errno> {
+    Handle::event().map(OwnedFd::from)
+}
+
+/// Rings an event made by [`event`].
+pub fn signal(event: BorrowedFd<'_>) {
+    if let Object::Plain(event) = &event.0 {
+        event.set();
+    }
+}
+
+/// Silences an event made by [`event`].
+pub fn clear(event: BorrowedFd<'_>) {
+    if let Object::Plain(event) = &event.0 {
+        event.reset();
+    }
+}
+
 impl Eventfd {
     /// A new one, not rung.
     ///

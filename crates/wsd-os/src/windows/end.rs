@@ -259,7 +259,7 @@ impl End {
 
     /// Hands this end to another process: number of the side, and its number of the section.
     fn hand_over(&self, to: &Partner) -> Result<(u32, u32), Errno> {
-        let number = to.give(self.section()?)?;
+        let number = to.give(self.section()?.number())?;
         self.given.store(true, Ordering::Release);
         self.ours().give(word(to.id));
         // It watches that process now.
@@ -360,14 +360,15 @@ fn lose(object: &Object) {
     match object {
         Object::End(end) => end.close(),
         Object::Door(door) => door.close(),
-        Object::Plain(_) | Object::Set(_) => {}
+        Object::Plain(_) | Object::Set(_) | Object::Number(_) => {}
     }
 }
 
 /// Gives another process a descriptor.
 fn hand_over(object: &Object, to: &Partner) -> Result<(u32, u32, u32), Errno> {
     match object {
-        Object::Plain(handle) => Ok((PLAIN, 0, to.give(handle)?)),
+        Object::Plain(handle) => Ok((PLAIN, 0, to.give(handle.number())?)),
+        Object::Number(number) => Ok((PLAIN, 0, to.give(*number as u32)?)),
         Object::End(end) => end.hand_over(to).map(|(side, number)| (END, side, number)),
         Object::Door(door) => Ok((DOOR, 0, door.hand_over(to)?)),
         Object::Set(_) => Err(Errno::INVAL),

@@ -16,8 +16,14 @@ pub enum Errno {
     ACCESS,
     /// The name is taken.
     ADDRINUSE,
+    /// Not an address of this host.
+    ADDRNOTAVAIL,
+    /// Not an internet address.
+    AFNOSUPPORT,
     /// Not now.
     AGAIN,
+    /// It is under way.
+    ALREADY,
     /// No such descriptor.
     BADF,
     /// The other side has broken the rules, or its connection.
@@ -26,18 +32,34 @@ pub enum Errno {
     CONNREFUSED,
     /// The other side has gone.
     CONNRESET,
+    /// The caller has the lock.
+    DEADLK,
     /// It is there already.
     EXIST,
+    /// No such address.
+    FAULT,
+    /// The file is too long.
+    FBIG,
+    /// No way to that host.
+    HOSTUNREACH,
+    /// Not UTF-8.
+    ILSEQ,
+    /// The result follows.
+    INPROGRESS,
     /// Interrupted; never given on Windows.
     INTR,
     /// Not valid.
     INVAL,
+    /// It is connected.
+    ISCONN,
     /// No descriptor is free in this process.
     MFILE,
     /// The packet is too long, or brought too much.
     MSGSIZE,
     /// The name is too long.
     NAMETOOLONG,
+    /// No way to that network.
+    NETUNREACH,
     /// No descriptor is free in this system.
     NFILE,
     /// No room.
@@ -46,14 +68,26 @@ pub enum Errno {
     NOENT,
     /// No memory.
     NOMEM,
+    /// It is not connected.
+    NOTCONN,
+    /// Not a socket.
+    NOTSOCK,
     /// Windows cannot do that.
     OPNOTSUPP,
     /// Nobody reads any more.
     PIPE,
+    /// The other side has broken the protocol.
+    PROTO,
     /// No such process.
     SRCH,
+    /// What was looked at has changed.
+    STALE,
+    /// The time is over.
+    TIMEDOUT,
     /// Too many descriptors are on their way.
     TOOMANYREFS,
+    /// An error of Winsock that has no other name here.
+    Winsock(i32),
 }
 
 impl fmt::Display for Errno {

@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::sync::Arc;
 
+use super::Errno;
 use super::door::Door;
 use super::end::End;
 use super::handle::Handle;
@@ -26,6 +27,8 @@ pub(super) enum Object {
     Door(Arc<Door>),
     /// A set.
     Set(Arc<Set>),
+    /// A handle of the program, or of a table that answers for it: what the number stands for is known to the system alone.
+    Number(RawFd),
 }
 
 /// A descriptor that is open as long as something is borrowed.
@@ -51,6 +54,7 @@ impl Object {
             Self::End(end) => end.number(),
             Self::Door(door) => door.number(),
             Self::Set(set) => set.number(),
+            Self::Number(number) => *number,
         }
     }
 }
@@ -96,4 +100,29 @@ impl fmt::Debug for OwnedFd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "handle {:#x}", self.as_raw_fd())
     }
+}
+
+/// The program's own handle, for one call on the program's behalf: whatever the number stands for then, the system answers as
+/// it would have answered the program.
+#[inline]
+pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
+    BorrowedFd::of(Object::Number(number))
+}
+
+/// Another descriptor of the same object.
+///
+/// # Errors
+///
+/// `BADF`; `OPNOTSUPP` of a link, a listener or a set.
+pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    match &fd.0 {
+        Object::Plain(handle) => handle.duplicate().map(OwnedFd::from),
+        Object::Number(number) => Handle::of_program(*number).map(OwnedFd::from),
+        _ => Err(Errno::OPNOTSUPP),
+    }
+}
+
+/// Takes a socket that was made here; it is closed when it is dropped.
+pub(crate) fn own_socket(number: RawFd) -> Result<OwnedFd, Errno> {
+    Handle::arrived(number as u32).map(OwnedFd::from).ok_or(Errno::BADF)
 }

@@ -2,13 +2,27 @@
 
 use core::ffi::CStr;
 use core::ops::Range;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use std::mem::ManuallyDrop;
 
+#[path = "fd_slot.rs"]
+mod fd_slot;
+#[path = "../memory/page_cell.rs"]
+mod page_cell;
 #[path = "../memory/plain.rs"]
 mod plain;
+#[path = "../memory/shared_slot.rs"]
+mod shared_slot;
+#[path = "sparse.rs"]
+mod sparse;
+#[path = "../memory/typed.rs"]
+mod typed;
 
+pub use fd_slot::FdSlot;
+pub use page_cell::PageCell;
 pub use plain::{CachePadded, Shared, Zeroable};
+pub use shared_slot::SharedSlot;
+pub use sparse::SparseArray;
 
 use super::Errno;
 use super::fd::{BorrowedFd, Object, OwnedFd};
@@ -81,6 +95,28 @@ impl SharedRegion {
         }
     }
 
+    /// As [`SharedRegion::create`]; whoever may look at this process finds the section by `name`
+    /// ([`process::Visible`](crate::process::Visible)).
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedRegion::create`]; `ADDRINUSE` if this process has one of that name.
+    pub fn create_visible(name: &CStr, len: usize, options: RegionOptions) -> Result<Self, Errno> {
+        let len = whole_pages(len).ok_or(Errno::INVAL)?;
+        let name = visible_name(name, super::thread::pid());
+        Ok(Self::of(View::create(len, Some(&name))?, len, options))
+    }
+
+    /// The length in bytes of a section that another process has sent; it is mapped for that.
+    ///
+    /// # Errors
+    ///
+    /// `INVAL` if it is none.
+    pub fn length_of(fd: &OwnedFd) -> Result<usize, Errno> {
+        let Object::Plain(handle) = &fd.0 else { return Err(Errno::INVAL) };
+        View::of(handle.clone()).map(|view| view.len())
+    }
+
     fn of(view: View, len: usize, options: RegionOptions) -> Self {
         Self { view: ManuallyDrop::new(view), len, for_ever: options.arena.is_some() }
     }
@@ -115,17 +151,17 @@ impl SharedRegion {
     /// The caller and the other processes agree by atomics on who uses these bytes when; if a peer breaks the agreement,
     /// what ends up there is any mixture.
     pub fn write_bytes(&self, offset: usize, bytes: &[u8]) -> bool {
-        let Some(place) = self.place(offset, bytes.len()) else { return false };
+        let Some(place) = self.place_of_bytes(offset, bytes.len()) else { return false };
         // SAFETY: inside the mapping, of which no plain reference exists.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.as_ptr(), bytes.len()) };
         true
     }
 
     /// Fills `bytes` from `offset`. False if they would not lie inside. See [`write_bytes`](Self::write_bytes).
     pub fn read_bytes(&self, offset: usize, bytes: &mut [u8]) -> bool {
-        let Some(place) = self.place(offset, bytes.len()) else { return false };
+        let Some(place) = self.place_of_bytes(offset, bytes.len()) else { return false };
         // SAFETY: as in `write_bytes`.
-        unsafe { ptr::copy_nonoverlapping(place, bytes.as_mut_ptr(), bytes.len()) };
+        unsafe { ptr::copy_nonoverlapping(place.as_ptr(), bytes.as_mut_ptr(), bytes.len()) };
         true
     }
 
@@ -138,9 +174,17 @@ impl SharedRegion {
         Err(Errno::OPNOTSUPP)
     }
 
-    fn place(&self, offset: usize, len: usize) -> Option<*mut u8> {
-        let end = offset.checked_add(len)?;
-        (end <= self.len).then(|| self.as_ptr().wrapping_add(offset))
+    /// Whether its addresses stay valid for ever.
+    fn is_for_ever(&self) -> bool {
+        self.for_ever
+    }
+
+    fn place_of_bytes(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        // SAFETY: `offset` is at most the length of the mapping.
+        Some(unsafe { self.view.start().add(offset) })
     }
 }
 
@@ -152,6 +196,20 @@ impl Drop for SharedRegion {
             unsafe { ManuallyDrop::drop(&mut self.view) };
         }
     }
+}
+
+/// Would give whole pages of private memory back; here it is too much work for what it saves.
+///
+/// # Safety
+///
+/// Nothing is done.
+unsafe fn give_back(_start: *mut u8, _len: usize) -> bool {
+    false
+}
+
+/// The name of a section that process `pid` shows, for the system.
+pub(super) fn visible_name(name: &CStr, pid: u32) -> Vec<u16> {
+    format!("Local\\{}-{pid}\0", name.to_string_lossy()).encode_utf16().collect()
 }
 
 /// `len` rounded up to whole pages; `None` for 0 and on overflow.

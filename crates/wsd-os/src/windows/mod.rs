@@ -1,5 +1,7 @@
-//! Windows: the modules of the same names as on Linux, as far as providers need them (docs/windows.md).
+//! Windows: the modules of the same names as on Linux, as far as they are needed (docs/windows.md).
 
+mod address;
+mod afd;
 mod door;
 mod end;
 mod errno;
@@ -8,17 +10,24 @@ mod queue;
 mod registry;
 mod side;
 mod view;
+mod winsock;
 
+pub mod bell;
 pub mod clock;
+pub mod diag;
 pub mod doorbell;
 pub mod fd;
+pub mod file;
+pub mod futex;
 pub mod link;
+pub mod lock;
 pub mod memory;
 pub mod net;
 pub mod poll;
 pub mod process;
 pub mod random;
 pub mod signal;
+pub mod tcp;
 pub mod thread;
 pub mod timer;
 

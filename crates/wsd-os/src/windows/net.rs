@@ -1,6 +1,6 @@
 //! The addresses of this host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use windows_sys::Win32::Foundation::{ERROR_BUFFER_OVERFLOW, NO_ERROR};
 use windows_sys::Win32::NetworkManagement::IpHelper::{
@@ -108,6 +108,26 @@ unsafe fn ip(address: &SOCKET_ADDRESS) -> Option<IpAddr> {
         }
         _ => None,
     }
+}
+
+#[path = "../net/same_network.rs"]
+mod same_network;
+pub use same_network::same_network;
+
+/// The local address that the system would choose for a connection to `destination`. Sends nothing.
+///
+/// # Errors
+///
+/// `NETUNREACH` and the like if there is no way.
+pub fn source_address(destination: SocketAddr) -> Result<IpAddr, Errno> {
+    let failed =
+        |error: std::io::Error| error.raw_os_error().map_or(Errno::NETUNREACH, Errno::from_raw_os_error);
+    let any: IpAddr =
+        if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Connecting a datagram socket only looks up the route.
+    let probe = UdpSocket::bind((any, 0)).map_err(failed)?;
+    probe.connect(destination).map_err(failed)?;
+    probe.local_addr().map(|name| name.ip()).map_err(failed)
 }
 
 /// Would tell when an address is added or removed; there is none here, so that addresses are listed each time.

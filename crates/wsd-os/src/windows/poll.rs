@@ -12,6 +12,7 @@ use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::System::Threading::{INFINITE, WaitForMultipleObjects};
 
 use super::Errno;
+use super::afd::{self, Answer, Poll};
 use super::clock::now_ns;
 use super::door::Door;
 use super::end::End;
@@ -19,6 +20,9 @@ use super::fd::{BorrowedFd, Object, OwnedFd, RawFd};
 use super::handle::Handle;
 use super::registry::{self, Entry, Watch};
 use super::signal::Mask;
+
+/// An event is told once, then the socket is forgotten until it is registered again. For sockets only.
+const ONESHOT: u32 = 1 << 30;
 
 /// How often, in milliseconds, [`ppoll`] looks at what wakes a set.
 const LOOK_AGAIN: u32 = 1;
@@ -49,6 +53,9 @@ pub struct EpollEvent {
     /// Given back with the event.
     pub u64: u64,
 }
+
+/// Told whether wanted or not: an error, and the end of both directions.
+const ALWAYS: u32 = 0x018;
 
 /// What [`epoll_ctl`] does with a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +94,8 @@ enum Source {
     Door(Weak<Door>),
     /// A kernel object, and what sets the set's event when it is signalled.
     Object(Handle, Option<Watch>),
+    /// A socket, which is closed without notice, and the question that sets the set's event. None: it has gone, or nothing is wanted.
+    Socket(RawFd, Option<Poll>),
 }
 
 impl Set {
@@ -141,8 +150,47 @@ impl Member {
                 }
                 0
             }
+            Source::Socket(socket, poll) => {
+                let ready = ask(*socket, &mut self.wanted, poll, event);
+                if ready != 0 && self.wanted.events & ONESHOT != 0 {
+                    self.wanted.events = 0;
+                    *poll = None;
+                }
+                ready
+            }
         }
     }
+}
+
+/// What is ready of a socket in a set, and the next question about it.
+fn ask(socket: RawFd, wanted: &mut EpollEvent, poll: &mut Option<Poll>, event: &Arc<Handle>) -> u32 {
+    // More than once only if what was answered is not true any more.
+    for _ in 0..2 {
+        if wanted.events & !ONESHOT == 0 {
+            return 0;
+        }
+        let answer = match poll {
+            None => Answer::Ready(0),
+            Some(poll) => poll.answer(),
+        };
+        match answer {
+            Answer::Pending => return 0,
+            Answer::Ready(0) => {}
+            Answer::Ready(events) => {
+                *poll = None;
+                return events & (wanted.events | ALWAYS);
+            }
+            Answer::Gone => {
+                (*poll, wanted.events) = (None, 0);
+                return 0;
+            }
+        }
+        *poll = Poll::ask(socket, wanted.events, event.clone(), true).ok();
+        if poll.is_none() {
+            wanted.events = 0;
+        }
+    }
+    0
 }
 
 impl Drop for Set {
@@ -162,6 +210,7 @@ impl Source {
             Self::End(end) => end.strong_count() != 0,
             Self::Door(door) => door.strong_count() != 0,
             Self::Object(..) => true,
+            Self::Socket(_, poll) => poll.is_some(),
         }
     }
 
@@ -170,7 +219,7 @@ impl Source {
         let left = match self {
             Self::End(end) => end.upgrade().map(|end| end.wake_by(None)),
             Self::Door(door) => door.upgrade().map(|door| door.wake_by(None)),
-            Self::Object(..) => None,
+            Self::Object(..) | Self::Socket(..) => None,
         };
         // Without an event it goes on waking the set, which does not know it any more.
         let _ = left;
@@ -213,7 +262,12 @@ pub fn epoll_ctl(
             Ok(())
         }
         EpollOperation::Modify => {
-            members.all.get_mut(&fd).ok_or(Errno::NOENT)?.wanted = event;
+            let member = members.all.get_mut(&fd).ok_or(Errno::NOENT)?;
+            member.wanted = event;
+            if let Source::Socket(_, poll) = &mut member.source {
+                // It has asked for other events.
+                *poll = None;
+            }
             set.event.set();
             Ok(())
         }
@@ -263,38 +317,82 @@ pub fn epoll_pwait(
 /// `BADF` if a number is none of a descriptor; `INVAL` if there are more than 64.
 pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, _mask: Option<Mask>) -> Result<usize, Errno> {
     let limit = Limit::new(timeout);
+    let mut sockets = Sockets::default();
     loop {
         let mut waits: Vec<Arc<Handle>> = Vec::new();
         let mut count = 0;
         let mut longest = INFINITE;
-        for fd in fds.iter_mut().filter(|fd| fd.fd >= 0) {
-            let (ready, event) = look(fd.fd)?;
-            fd.revents = if ready { fd.events & POLLIN } else { 0 };
-            count += usize::from(fd.revents != 0);
-            match event {
-                Some(event) => waits.push(event),
-                None => longest = LOOK_AGAIN,
+        for (place, fd) in fds.iter_mut().enumerate().filter(|(_, fd)| fd.fd >= 0) {
+            fd.revents = 0;
+            if registry::find(fd.fd).is_none() && afd::may_be_socket(fd.fd) {
+                fd.revents = sockets.ready(place, fd)?;
+            } else {
+                let (ready, event) = look(fd.fd)?;
+                fd.revents = if ready { fd.events & POLLIN } else { 0 };
+                match event {
+                    Some(event) => waits.push(event),
+                    None => longest = LOOK_AGAIN,
+                }
             }
+            count += usize::from(fd.revents != 0);
         }
         let left = limit.left();
         if count != 0 || left == 0 {
             return Ok(count);
         }
-        let left = left.min(longest);
-        // The system wants every handle once.
-        waits.sort_by_key(|handle| handle.number());
-        waits.dedup_by_key(|handle| handle.number());
-        let handles: Vec<HANDLE> = waits.iter().map(|handle| handle.raw()).collect();
-        if handles.len() > 64 {
-            return Err(Errno::INVAL);
-        }
-        if handles.is_empty() {
-            std::thread::sleep(Duration::from_millis(left.into()));
-        } else {
-            // SAFETY: open handles, as many as there are.
-            unsafe { WaitForMultipleObjects(handles.len() as u32, handles.as_ptr(), 0, left) };
-        }
+        waits.extend(sockets.event.clone());
+        wait_for_any(waits, left.min(longest))?;
     }
+}
+
+/// The questions about sockets that a [`ppoll`] has asked.
+#[derive(Default)]
+struct Sockets {
+    event: Option<Arc<Handle>>,
+    /// By places in the array.
+    asked: BTreeMap<usize, Poll>,
+}
+
+impl Sockets {
+    fn ready(&mut self, place: usize, fd: &PollFd) -> Result<i16, Errno> {
+        const INVALID: i16 = 0x20;
+        let wanted = u32::from(fd.events as u16);
+        if self.event.is_none() {
+            self.event = Some(Arc::new(Handle::event()?));
+        }
+        let event = self.event.clone().ok_or(Errno::NFILE)?;
+        if !self.asked.contains_key(&place) {
+            match Poll::ask(fd.fd, wanted, event.clone(), true) {
+                Ok(poll) => drop(self.asked.insert(place, poll)),
+                Err(Errno::NOTSOCK) => return Ok(INVALID),
+                Err(error) => return Err(error),
+            }
+        }
+        let answer = self.asked.get(&place).map_or(Answer::Gone, Poll::answer);
+        Ok(match answer {
+            Answer::Pending => 0,
+            Answer::Ready(events) => (events & (wanted | ALWAYS)) as i16,
+            Answer::Gone => INVALID,
+        })
+    }
+}
+
+/// Waits until one of the handles is set, at most so many milliseconds.
+fn wait_for_any(mut waits: Vec<Arc<Handle>>, milliseconds: u32) -> Result<(), Errno> {
+    // The system wants every handle once.
+    waits.sort_by_key(|handle| handle.number());
+    waits.dedup_by_key(|handle| handle.number());
+    let handles: Vec<HANDLE> = waits.iter().map(|handle| handle.raw()).collect();
+    if handles.len() > 64 {
+        return Err(Errno::INVAL);
+    }
+    if handles.is_empty() {
+        std::thread::sleep(Duration::from_millis(milliseconds.into()));
+    } else {
+        // SAFETY: open handles, as many as there are.
+        unsafe { WaitForMultipleObjects(handles.len() as u32, handles.as_ptr(), 0, milliseconds) };
+    }
+    Ok(())
 }
 
 /// Whether a descriptor is readable, and what is signalled when it becomes so; nothing is for what is in a set.
@@ -336,6 +434,7 @@ impl Source {
                 Ok(Self::Door(door))
             }
             Some(Entry::Set(_)) => Err(Errno::INVAL),
+            None if afd::may_be_socket(fd) => Ok(Self::Socket(fd, None)),
             None => {
                 let object = Handle::of_program(fd)?;
                 let watch = Some(Watch::new(&object, event.clone())?);

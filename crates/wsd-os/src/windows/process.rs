@@ -1,14 +1,22 @@
 //! Who a process is.
 
+use core::ffi::CStr;
+use core::ptr::NonNull;
+use std::net::SocketAddr;
+
 use windows_sys::Win32::Foundation::{FILETIME, HANDLE};
+use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentProcessId, GetProcessTimes, OpenProcess, PROCESS_DUP_HANDLE,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE,
+    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, QueryFullProcessImageNameW,
 };
 
 use super::Errno;
-use super::fd::OwnedFd;
+use super::fd::{AsFd, OwnedFd};
 use super::handle::{Handle, duplicate};
+use super::memory::visible_name;
+use super::tcp;
+use super::view::View;
 
 /// A process that cannot be mistaken for a later one with the same number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,21 +35,110 @@ impl ProcessId {
     /// `SRCH` if there is none, `ACCESS`.
     pub fn of(pid: u32) -> Result<Self, Errno> {
         let process = open(pid, PROCESS_QUERY_LIMITED_INFORMATION)?;
-        Ok(Self { pid, start: start_time(process.raw())? })
+        Ok(Self { pid, start: created(process.raw())? })
     }
 
     /// This process.
     pub(super) fn own() -> Result<Self, Errno> {
         // SAFETY: both only return values that are always valid.
         let (pid, process) = unsafe { (GetCurrentProcessId(), GetCurrentProcess()) };
-        Ok(Self { pid, start: start_time(process)? })
+        Ok(Self { pid, start: created(process)? })
     }
 
     /// Whether it still runs.
     pub fn is_alive(self) -> bool {
         open(self.pid, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)
-            .is_ok_and(|process| start_time(process.raw()) == Ok(self.start) && !process.wait(0))
+            .is_ok_and(|process| created(process.raw()) == Ok(self.start) && !process.wait(0))
     }
+}
+
+/// When the process was created; see [`ProcessId::start`].
+///
+/// # Errors
+///
+/// As [`ProcessId::of`].
+pub fn start_time(pid: u32) -> Result<u64, Errno> {
+    ProcessId::of(pid).map(|process| process.start)
+}
+
+/// Whether the process that had the number `pid` and was created at `start` still runs.
+pub fn is_alive(pid: u32, start: u64) -> bool {
+    ProcessId { pid, start }.is_alive()
+}
+
+/// The name of the process: its program's file name, without the folder.
+///
+/// # Errors
+///
+/// As [`ProcessId::of`].
+pub fn name(pid: u32) -> Result<String, Errno> {
+    let process = open(pid, PROCESS_QUERY_LIMITED_INFORMATION)?;
+    let mut path = [0_u16; 1024];
+    let mut length = path.len() as u32;
+    // SAFETY: the handle is open; the array has that length.
+    let told = unsafe { QueryFullProcessImageNameW(process.raw(), 0, path.as_mut_ptr(), &raw mut length) };
+    if told == 0 {
+        return Err(Errno::last());
+    }
+    let path = String::from_utf16_lossy(&path[..length as usize]);
+    Ok(path.rsplit('\\').next().unwrap_or_default().to_owned())
+}
+
+/// The numbers of all processes.
+///
+/// # Errors
+///
+/// `CONNABORTED` if the system does not list them.
+pub fn list() -> Result<Vec<u32>, Errno> {
+    let mut pids = vec![0_u32; 1024];
+    loop {
+        let room = (pids.len() * 4) as u32;
+        let mut bytes = 0;
+        // SAFETY: the list has that room.
+        if unsafe { K32EnumProcesses(pids.as_mut_ptr(), room, &raw mut bytes) } == 0 {
+            return Err(Errno::last());
+        }
+        if bytes < room {
+            pids.truncate(bytes as usize / 4);
+            return Ok(pids);
+        }
+        pids.resize(pids.len() * 2, 0);
+    }
+}
+
+/// A section that another process shows by name ([`SharedRegion::create_visible`](crate::memory::SharedRegion::create_visible)).
+#[derive(Debug)]
+pub struct Visible(View);
+
+impl Visible {
+    /// That of process `pid`. `None`: there is none, or it may not be looked at.
+    pub fn of(pid: u32, name: &CStr) -> Option<Self> {
+        View::open(&visible_name(name, pid)).ok().map(Self)
+    }
+
+    /// `length` bytes from `offset`, as they are at some moment. `None` if they do not lie inside.
+    pub fn read(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let offset = usize::try_from(offset).ok()?;
+        if offset.checked_add(length)? > self.0.len() {
+            return None;
+        }
+        let mut bytes = vec![0; length];
+        // SAFETY: inside the mapping; a copy that is written meanwhile holds any mixture of bytes.
+        unsafe {
+            self.0.start().add(offset).copy_to_nonoverlapping(NonNull::from(&mut bytes[..]).cast(), length)
+        };
+        Some(bytes)
+    }
+}
+
+/// The names of a socket of another process, its own and its peer's.
+///
+/// # Errors
+///
+/// `SRCH`, `ACCESS`; `NOTCONN`, `NOTSOCK`.
+pub fn socket_names(pid: u32, number: i32) -> Result<(SocketAddr, SocketAddr), Errno> {
+    let copy: OwnedFd = Partner::with_number(pid)?.take(number as u32, None)?.into();
+    Ok((tcp::local_name(copy.as_fd())?, tcp::peer_name(copy.as_fd())?))
 }
 
 /// A descriptor that becomes readable when the process ends.
@@ -52,7 +149,7 @@ impl ProcessId {
 pub fn watch(process: ProcessId) -> Result<OwnedFd, Errno> {
     let handle = open(process.pid, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)?;
     // The number may have been another process's by then; once open, the handle stays with its process.
-    if start_time(handle.raw())? == process.start { Ok(handle.into()) } else { Err(Errno::SRCH) }
+    if created(handle.raw())? == process.start { Ok(handle.into()) } else { Err(Errno::SRCH) }
 }
 
 /// A process with which handles can be exchanged.
@@ -71,7 +168,7 @@ impl Partner {
     pub(super) fn with_number(pid: u32) -> Result<Self, Errno> {
         let access = PROCESS_DUP_HANDLE | PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
         let handle = open(pid, access)?;
-        let start = start_time(handle.raw())?;
+        let start = created(handle.raw())?;
         Ok(Self { id: ProcessId { pid, start }, handle })
     }
 
@@ -80,14 +177,14 @@ impl Partner {
         &self.handle
     }
 
-    /// A handle of its for an object of ours.
+    /// A handle of its for what this process calls `number`.
     ///
     /// # Errors
     ///
     /// As DuplicateHandle.
-    pub(super) fn give(&self, handle: &Handle) -> Result<u32, Errno> {
+    pub(super) fn give(&self, number: u32) -> Result<u32, Errno> {
         // SAFETY: the handle of this process is always valid.
-        duplicate(unsafe { GetCurrentProcess() }, handle.number(), self.handle.raw(), None)
+        duplicate(unsafe { GetCurrentProcess() }, number, self.handle.raw(), None)
     }
 
     /// A handle of ours for what it calls `number`.
@@ -108,7 +205,7 @@ fn open(pid: u32, access: u32) -> Result<Handle, Errno> {
     opened.map_err(|error| if error == Errno::INVAL { Errno::SRCH } else { error })
 }
 
-fn start_time(process: HANDLE) -> Result<u64, Errno> {
+fn created(process: HANDLE) -> Result<u64, Errno> {
     let mut times = [FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 }; 4];
     let [created, exited, kernel, user] = &mut times;
     // SAFETY: the handle is open while borrowed by the caller; four live variables.

@@ -1,13 +1,17 @@
 //! Threads and the identity of the caller.
 
+use core::cell::Cell;
 use std::thread::{Builder, JoinHandle};
 
-use windows_sys::Win32::System::Threading::GetCurrentThreadId;
+use windows_sys::Win32::System::Threading::{GetCurrentProcessId, GetCurrentThreadId};
 
 use super::Errno;
 
 /// The stack size of hidden threads in bytes, unless another is asked for.
 pub const DEFAULT_STACK: usize = 256 * 1024;
+
+/// Whether a process can be copied by fork.
+pub const FORKS: bool = false;
 
 /// The system's number of the calling thread.
 pub fn tid() -> u32 {
@@ -15,12 +19,58 @@ pub fn tid() -> u32 {
     unsafe { GetCurrentThreadId() }
 }
 
+/// The process number of the caller.
+pub fn pid() -> u32 {
+    // SAFETY: only returns a number.
+    unsafe { GetCurrentProcessId() }
+}
+
+/// Lets another thread that is ready run first.
+pub fn yield_now() {
+    std::thread::yield_now();
+}
+
+/// Would tell a writer that nobody reads any more; Windows has no such signal.
+pub fn raise_sigpipe() {}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The calling thread works for us, not for the program: what it calls passes to the system, whatever a front end has hooked.
+#[derive(Debug)]
+#[must_use = "the thread works for the program again when this is dropped"]
+pub struct Inside(());
+
+impl Inside {
+    /// From now on. `None`: it does already.
+    #[inline]
+    pub fn enter() -> Option<Self> {
+        (!INSIDE.replace(true)).then_some(Self(()))
+    }
+
+    /// Calls back into the program.
+    pub fn outside<T>(&self, act: impl FnOnce() -> T) -> T {
+        INSIDE.set(false);
+        let result = act();
+        INSIDE.set(true);
+        result
+    }
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        INSIDE.set(false);
+    }
+}
+
 /// Which process this is among those that came from each other by fork: there is no fork.
 pub fn fork_epoch() -> u64 {
     1
 }
 
-/// Starts a thread of our own. `stack` is the size of its stack in bytes.
+/// Starts a thread of our own, which is [`Inside`] for ever. `stack` is the size of its stack in bytes.
 ///
 /// # Errors
 ///
@@ -30,5 +80,9 @@ pub fn spawn_hidden<T: Send + 'static>(
     stack: usize,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Errno> {
-    Builder::new().name(name.to_owned()).stack_size(stack).spawn(body).map_err(|_| Errno::AGAIN)
+    let marked = move || {
+        INSIDE.set(true);
+        body()
+    };
+    Builder::new().name(name.to_owned()).stack_size(stack).spawn(marked).map_err(|_| Errno::AGAIN)
 }

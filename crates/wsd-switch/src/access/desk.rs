@@ -112,6 +112,7 @@ pub(crate) fn start() {
 }
 
 /// In the child of a fork: the parent's stays untouched, since one of its threads may have held a lock.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child() {
     start();
 }

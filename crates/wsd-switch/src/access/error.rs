@@ -1,7 +1,7 @@
 //! Why a call cannot be served, one enum per operation, and the `errno` that the program gets for it.
 
-use rustix::io::Errno;
 use thiserror::Error;
+use wsd_os::Errno;
 use wsd_spi::WsaError;
 
 use super::window::{LONGEST_DESCRIPTOR, WindowError};
@@ -129,11 +129,16 @@ impl TransferError {
             Self::Stale => Errno::STALE,
             Self::Rights => Errno::ACCESS,
             Self::Range => Errno::FAULT,
-            Self::Provider(error) => Errno::from_raw_os_error(error.errno()),
+            Self::Provider(error) => errno_of(error),
             Self::Ended => Errno::CONNABORTED,
             Self::Pending => Errno::TIMEDOUT,
         }
     }
+}
+
+/// What the system calls a provider's error.
+fn errno_of(error: WsaError) -> Errno {
+    Errno::from_raw_os_error(if cfg!(windows) { error.code() } else { error.errno() })
 }
 
 impl Unserved {

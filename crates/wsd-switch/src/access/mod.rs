@@ -21,7 +21,9 @@ pub use loan::Share;
 pub use ready::{ready, why};
 pub use window::{WINDOW, WindowError};
 
-pub(crate) use desk::{Answer, Request, What, abandon, desk, restart_in_child, start};
+#[cfg(target_os = "linux")]
+pub(crate) use desk::restart_in_child;
+pub(crate) use desk::{Answer, Request, What, abandon, desk, start};
 pub(crate) use loan::Loan;
 pub(crate) use window::Window;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, Ordering};
 
 use super::layout::{Name, Record, SanFirst};

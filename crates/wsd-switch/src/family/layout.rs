@@ -10,8 +10,8 @@ use wsd_os::ring::{ConsumerState, ProducerState};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"wsdirec3");
 /// Name of the region's memfd, by which an inspector finds it.
 pub(crate) const REGION_NAME: &CStr = c"wsdirect-family";
-/// Member processes of a family.
-pub(crate) const SLOTS: usize = 1024;
+/// Member processes of a family. Without forks: one, and nobody.
+pub(crate) const SLOTS: usize = if wsd_os::thread::FORKS { 1024 } else { 2 };
 /// Descriptor numbers tracked in each process; higher ones pass through.
 pub(crate) const DESCRIPTORS: usize = 65_536;
 /// Sockets tracked in a family.

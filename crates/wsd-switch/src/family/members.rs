@@ -5,8 +5,7 @@ use wsd_os::process;
 use wsd_os::thread;
 
 use super::layout::{PENDING, SLOTS, TAKEN};
-use super::{Attach, Family, SLOT, record, table};
-use crate::sharing::fork::Heirloom;
+use super::{Attach, Family, record};
 
 /// Gives the calling process a slot, if need be one of a dead member.
 pub(super) fn join(family: &Family) -> Option<usize> {
@@ -16,7 +15,7 @@ pub(super) fn join(family: &Family) -> Option<usize> {
 }
 
 /// A slot in state [`PENDING`].
-fn reserve(family: &Family) -> Option<usize> {
+pub(super) fn reserve(family: &Family) -> Option<usize> {
     claim(family).or_else(|| {
         reclaim_dead(family);
         claim(family)
@@ -38,7 +37,7 @@ fn claim(family: &Family) -> Option<usize> {
     Some(slot)
 }
 
-fn settle(family: &Family, slot: usize) {
+pub(super) fn settle(family: &Family, slot: usize) {
     let member = &family.header.members[slot];
     let pid = thread::pid();
     member.start.store(process::start_time(pid).unwrap_or(0), Ordering::Relaxed);
@@ -61,7 +60,7 @@ pub(crate) fn reclaim_dead(family: &Family) {
     }
 }
 
-fn empty(family: &Family, slot: usize) {
+pub(super) fn empty(family: &Family, slot: usize) {
     let process = &family.processes[slot];
     let highest = process.descriptors.swap(0, Ordering::AcqRel) as usize;
     for entry in process.table.iter().take(highest) {
@@ -81,47 +80,5 @@ fn empty(family: &Family, slot: usize) {
                 word.store(0, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// Before a fork, with the table locked: a slot for the child that already counts what it will inherit, so that no
-/// connection looks unshared in between. `inherit` is asked for each descriptor and record what the child in that slot gets.
-/// `None`: no slot; the child will pass everything through.
-pub(crate) fn prepare_child(
-    family: &Family,
-    mut inherit: impl FnMut(usize, i32, u32) -> Heirloom,
-) -> Option<usize> {
-    let slot = reserve(family)?;
-    let (me, child) = (family.me(), &family.processes[slot]);
-    let highest = me.descriptors.load(Ordering::Acquire);
-    for (fd, (from, to)) in (0i32..).zip(me.table.iter().zip(&child.table)).take(highest as usize) {
-        let index = from.load(Ordering::Acquire).checked_sub(1);
-        let inherited = index.and_then(|index| match inherit(slot, fd, index) {
-            Heirloom::Same => Some(index),
-            Heirloom::Own(own) => Some(own),
-            Heirloom::Nothing => None,
-        });
-        to.store(inherited.map_or(0, |index| index + 1), Ordering::Release);
-        if let Some(index) = inherited {
-            record::add_reference(family, child, index);
-        }
-    }
-    child.descriptors.store(highest, Ordering::Release);
-    Some(slot)
-}
-
-/// In the child of a fork.
-pub(crate) fn enter_child(family: &Family, slot: usize) {
-    settle(family, slot);
-    SLOT.store(slot, Ordering::Relaxed);
-    table::set_home();
-}
-
-/// In the parent, when the fork failed: gives the reserved slot back.
-pub(crate) fn cancel_child(family: &Family, slot: usize) {
-    let member = &family.header.members[slot];
-    if member.pid.compare_exchange(PENDING, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        empty(family, slot);
-        member.pid.store(0, Ordering::Release);
     }
 }

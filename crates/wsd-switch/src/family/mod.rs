@@ -1,6 +1,8 @@
 //! Memory that a process shares with the processes it forks, and never with a peer: who is a member, which
 //! descriptor is which socket, and one record per socket.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod children;
 pub(crate) mod first;
 pub(crate) mod layout;
 pub(crate) mod members;
@@ -9,7 +11,7 @@ pub(crate) mod table;
 
 use std::sync::OnceLock;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicUsize, Ordering};
 use wsd_os::memory::{RegionOptions, SharedRegion};
 
@@ -88,13 +90,14 @@ static FAMILY: OnceLock<Family> = OnceLock::new();
 /// Slot of this process, set at start and after fork.
 static SLOT: AtomicUsize = AtomicUsize::new(0);
 /// Slot that is never given out: its table stays empty.
+#[cfg(target_os = "linux")]
 const NOBODY: usize = SLOTS - 1;
 
 impl Family {
     /// Makes the region of a new family.
     pub(crate) fn create() -> Result<Self, Errno> {
         let options = RegionOptions { fixed_size: true, no_dump: true, arena: None };
-        let mut region = SharedRegion::create(layout::REGION_NAME, layout::REGION_BYTES, options)?;
+        let mut region = SharedRegion::create_visible(layout::REGION_NAME, layout::REGION_BYTES, options)?;
         // The mapping is what the family shares, by fork; the descriptor would only be in the program's way.
         drop(region.take_fd());
         let region: &'static SharedRegion = Box::leak(Box::new(region));
@@ -141,6 +144,7 @@ pub(crate) fn start() -> Result<(), Errno> {
 }
 
 /// For a child without a slot of its own: it follows nothing.
+#[cfg(target_os = "linux")]
 pub(crate) fn leave() {
     SLOT.store(NOBODY, Ordering::Relaxed);
 }

@@ -1,8 +1,8 @@
 //! Records: allocation, counting, mirrored options.
 
-use rustix::fd::BorrowedFd;
 use wsd_os::atomic::Ordering;
-use wsd_os::tcp;
+use wsd_os::fd::AsFd;
+use wsd_os::{Errno, tcp};
 
 use super::layout::{Process, RECORDS, Record};
 use super::{Attach, Family, First, Life, Role, members};
@@ -131,16 +131,21 @@ impl Record {
     }
 
     /// Reads back from the kernel what the switch mirrors.
-    pub(crate) fn mirror(&self, fd: BorrowedFd<'_>) {
-        self.set_option(NONBLOCK, tcp::is_nonblocking(fd).unwrap_or(false));
-        self.set_option(OOB_INLINE, tcp::out_of_band_inline(fd).unwrap_or(false));
-        self.set_option(CORKED, tcp::is_corked(fd).unwrap_or(false));
-        let low_water = tcp::receive_low_water(fd).unwrap_or(1);
+    pub(crate) fn mirror(&self, socket: &impl AsFd) {
+        let fd = || socket.as_fd();
+        match tcp::is_nonblocking(fd()) {
+            // The system does not tell: what the program has said holds.
+            Err(Errno::OPNOTSUPP) => {}
+            nonblocking => self.set_option(NONBLOCK, nonblocking.unwrap_or(false)),
+        }
+        self.set_option(OOB_INLINE, tcp::out_of_band_inline(fd()).unwrap_or(false));
+        self.set_option(CORKED, tcp::is_corked(fd()).unwrap_or(false));
+        let low_water = tcp::receive_low_water(fd()).unwrap_or(1);
         self.low_water.store(u32::try_from(low_water).unwrap_or(u32::MAX), Ordering::Relaxed);
-        let linger = tcp::linger(fd).ok().flatten();
+        let linger = tcp::linger(fd()).ok().flatten();
         self.set_option(LINGER_ZERO, linger.is_some_and(|time| time.is_zero()));
         let micros = |time: Option<std::time::Duration>| time.map_or(0, |t| t.as_micros() as u64);
-        let timeout = |direction| micros(tcp::timeout(fd, direction).ok().flatten());
+        let timeout = |direction: tcp::Direction| micros(tcp::timeout(fd(), direction).ok().flatten());
         self.receive_timeout.store(timeout(tcp::Direction::Receive), Ordering::Relaxed);
         self.send_timeout.store(timeout(tcp::Direction::Send), Ordering::Relaxed);
     }

@@ -32,11 +32,13 @@ pub(crate) fn lock() -> Held {
 }
 
 /// Holds the table still until [`release_after_fork`], called by the same thread in both processes.
+#[cfg(target_os = "linux")]
 pub(crate) fn hold_for_fork() {
     FORKING.set(Some(lock()));
 }
 
 /// See [`hold_for_fork`].
+#[cfg(target_os = "linux")]
 pub(crate) fn release_after_fork() {
     FORKING.set(None);
 }

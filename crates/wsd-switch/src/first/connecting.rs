@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::futex;
 
@@ -43,7 +43,7 @@ fn begin(stream: &Stream, peer: SocketAddr) -> bool {
         stay_on_tcp(stream);
         return false;
     }
-    record.mirror(stream.borrow());
+    record.mirror(&stream.borrow());
     record.descriptor.store(stream.fd as u32, Ordering::Relaxed);
     record.role.store(Role::Connector as u32, Ordering::Release);
     record.first.peer.set(peer);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, Ordering};
-use wsd_os::fd::{AsFd, AsRawFd, OwnedFd};
+use wsd_os::fd::{AsRawFd, OwnedFd};
 use wsd_os::poll::{PollFd, ppoll};
 use wsd_os::tcp::{self, DescriptorFlags};
 use wsd_os::{clock, futex};
@@ -47,7 +47,7 @@ pub(crate) fn listen(stream: &Stream, backlog: i32) {
         return;
     }
     begun();
-    record.mirror(stream.borrow());
+    record.mirror(&stream.borrow());
     record.descriptor.store(stream.fd as u32, Ordering::Relaxed);
     record.first.listens.store(0, Ordering::Relaxed);
     record.set_first(First::Listening);
@@ -72,6 +72,7 @@ pub(crate) fn stop(stream: &Stream) {
 }
 
 /// After a fork, in the parent: two processes have each listener, of which one alone can be told of a SAN connection.
+#[cfg(target_os = "linux")]
 pub(crate) fn shared_by_fork(family: &Family) {
     if LISTENERS.load(Ordering::Relaxed) == 0 {
         return;
@@ -122,7 +123,7 @@ pub(crate) fn accept(
             listeners::found_nothing(stream);
             return Outcome::Served(Err(Errno::AGAIN));
         }
-        if let Err(error) = sets::wait_readable(stream, &timeout) {
+        if let Err(error) = sets::wait_for(stream, IN, &timeout) {
             return Outcome::Served(Err(error));
         }
     }
@@ -191,7 +192,7 @@ fn adopt(
     let fd = made.as_raw_fd();
     front::reused(fd);
     give_place(listener.record);
-    connection.record.mirror(made.as_fd());
+    connection.record.mirror(&made);
     connection.record.descriptor.store(fd as u32, Ordering::Relaxed);
     if table::insert(family, fd, connection.index) {
         return Ok(made);

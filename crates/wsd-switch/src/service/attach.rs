@@ -1,6 +1,6 @@
 //! The beginning of a companion: whether a connection gets one, how the two meet, what their switches agree on.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::{clock, tcp};
 use wsd_session::{Capabilities, Parameters, Role as SessionRole, Session};
@@ -81,8 +81,8 @@ impl Service {
             let _table = table::lock();
             let fd = table::descriptor_of(self.family, stream.index).ok_or(fail(Reason::HistoryUnknown))?;
             let stream = stream.with(fd);
-            record.mirror(stream.borrow());
-            let names = Names::of(stream.borrow()).ok_or(fail(Reason::ShutDown))?;
+            record.mirror(&stream.borrow());
+            let names = Names::of(&stream.borrow()).ok_or(fail(Reason::ShutDown))?;
             (names, tcp::is_debugged(stream.borrow()).unwrap_or(false))
         };
         let provider = self.provider(stream, names)?;

@@ -1,7 +1,7 @@
 //! Going back to TCP (session protocol, section 5): the reader of a direction freezes it, the writer pushes what was not read
 //! into TCP, and both go on there.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::tcp;
 use wsd_session::{Direction, ReceiveState, SendState, Standing};

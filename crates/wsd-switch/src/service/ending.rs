@@ -1,6 +1,6 @@
 //! The end of a companion: by the program's close, by the peer's, by death, by running out of time.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::clock;
 use wsd_session::{Session, Standing};
 

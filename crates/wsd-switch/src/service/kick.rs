@@ -24,6 +24,7 @@ pub(super) fn event() -> Option<BorrowedFd<'static>> {
 }
 
 /// In the child of a fork: no service thread, and an event of its own.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child() {
     EVENT.forget();
     STARTING.store(0, Ordering::Release);
@@ -46,6 +47,7 @@ pub(crate) fn kick_own(index: u32) {
 }
 
 /// In the child of a fork: its service thread, once there is one, shall look at the record.
+#[cfg(target_os = "linux")]
 pub(crate) fn mark_own(index: u32) {
     if let Some(family) = family::get() {
         mark(family.me(), index);
@@ -53,6 +55,7 @@ pub(crate) fn mark_own(index: u32) {
 }
 
 /// Starts the service thread if something waits for it already.
+#[cfg(target_os = "linux")]
 pub(crate) fn serve_marked() {
     let Some(family) = family::get() else { return };
     if any(family.me()) {

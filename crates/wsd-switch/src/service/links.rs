@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::clock;
 use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wsd_os::link::{Link, Listener, PeerCredentials};

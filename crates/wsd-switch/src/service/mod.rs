@@ -22,6 +22,7 @@ mod scratch;
 mod steps;
 mod swap;
 pub(crate) mod thread;
+#[cfg_attr(windows, path = "working_windows.rs")]
 pub(crate) mod working;
 
 pub(crate) use swap::{map_shared, page_alone};

@@ -1,6 +1,6 @@
 //! Failures of a companion's socket, and what they mean for the connection.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_spi::WsaError;
 
 use crate::reason::Reason;

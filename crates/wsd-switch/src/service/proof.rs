@@ -4,12 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use wsd_os::diag;
-use wsd_os::fd::BorrowedFd;
+use wsd_os::fd::AsFd;
 use wsd_os::link::PeerCredentials;
 use wsd_os::tcp;
-
-/// User number that stands for every user without a number in this user namespace.
-const OVERFLOW_USER: u32 = 65_534;
 
 /// The names of one connection, as this end has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +17,9 @@ pub(super) struct Names {
 
 impl Names {
     /// The names of a connected descriptor, IPv4 addresses mapped into IPv6 taken as IPv4.
-    pub(super) fn of(fd: BorrowedFd<'_>) -> Option<Self> {
-        Some(Self { local: canonical(tcp::local_name(fd).ok()?), peer: canonical(tcp::peer_name(fd).ok()?) })
+    pub(super) fn of(socket: &impl AsFd) -> Option<Self> {
+        let (local, peer) = (tcp::local_name(socket.as_fd()), tcp::peer_name(socket.as_fd()));
+        Some(Self { local: canonical(local.ok()?), peer: canonical(peer.ok()?) })
     }
 
     /// As the other end has them.
@@ -39,39 +37,26 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// Whether `other` is the other end of the connection `own`.
-pub(super) fn is_other_end(own: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+pub(super) fn is_other_end(own: &impl AsFd, other: &impl AsFd) -> bool {
     let (Some(names), Some(others)) = (Names::of(own), Names::of(other)) else { return false };
-    let same_namespace = match (tcp::netns_cookie(own), tcp::netns_cookie(other)) {
-        (Ok(one), Ok(two)) => one == two,
-        _ => false,
-    };
     let mirrored = names.mirrored();
-    tcp::is_stream_tcp(other)
+    tcp::is_stream_tcp(other.as_fd())
         && others == mirrored
-        && same_namespace
-        && tcp::state(other) == Ok(tcp::State::Established)
-        && tcp::state(own) == Ok(tcp::State::Established)
-        && diag::find_tcp(mirrored.local, mirrored.peer).map(|facts| facts.cookie) == tcp::cookie(other)
+        && tcp::same_stack(own.as_fd(), other.as_fd())
+        && tcp::state(other.as_fd()) == Ok(tcp::State::Established)
+        && tcp::state(own.as_fd()) == Ok(tcp::State::Established)
+        && diag::is_current(other.as_fd(), mirrored.local, mirrored.peer)
 }
 
 /// Whether this end may hand over its descriptor before it has seen the other one.
 pub(super) fn may_go_first(partner: PeerCredentials, names: Names) -> bool {
-    let user = partner.uid;
-    if user == 0 {
-        return true;
-    }
-    if user == OVERFLOW_USER {
-        return false;
-    }
     let mirrored = names.mirrored();
-    user == rustix::process::geteuid().as_raw()
-        || diag::find_tcp(mirrored.local, mirrored.peer).is_ok_and(|facts| facts.uid == user)
+    diag::may_be_shown(partner, mirrored.local, mirrored.peer)
 }
 
 /// Closes a descriptor that a peer handed over. A descriptor with SO_LINGER may make close(2) wait when it is the last one,
 /// so that happens elsewhere.
 pub(super) fn close_foreign(fd: wsd_os::fd::OwnedFd) {
-    use wsd_os::fd::AsFd;
     if tcp::linger(fd.as_fd()) == Ok(None) {
         return drop(fd);
     }
@@ -83,7 +68,6 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use wsd_os::fd::AsFd;
 
     fn connection() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
@@ -95,22 +79,10 @@ mod tests {
     fn only_the_other_end_of_the_same_connection_is_right() {
         let (one, two) = connection();
         let (three, four) = connection();
-        assert!(is_other_end(one.as_fd(), two.as_fd()));
-        assert!(is_other_end(two.as_fd(), one.as_fd()));
-        assert!(!is_other_end(one.as_fd(), one.as_fd()));
-        assert!(!is_other_end(one.as_fd(), three.as_fd()));
-        assert!(!is_other_end(one.as_fd(), four.as_fd()));
-    }
-
-    #[test]
-    fn nobody_goes_first_towards_a_stranger() {
-        let (one, _two) = connection();
-        let names = Names::of(one.as_fd()).expect("connected");
-        let own = rustix::process::geteuid().as_raw();
-        let partner = |uid| PeerCredentials { pid: 1, uid, gid: uid };
-        assert!(may_go_first(partner(own), names));
-        assert!(may_go_first(partner(0), names));
-        assert!(!may_go_first(partner(own + 12_345), names));
-        assert!(!may_go_first(partner(OVERFLOW_USER), names));
+        assert!(is_other_end(&one, &two));
+        assert!(is_other_end(&two, &one));
+        assert!(!is_other_end(&one, &one));
+        assert!(!is_other_end(&one, &three));
+        assert!(!is_other_end(&one, &four));
     }
 }

@@ -1,7 +1,7 @@
 //! The proof of the same connection over the switch link (session protocol, section 3), step by step.
 
-use rustix::io::Errno;
-use wsd_os::fd::{AsFd, OwnedFd};
+use wsd_os::Errno;
+use wsd_os::fd::OwnedFd;
 
 use super::companion::{Companion, Stage};
 use super::links::Token;
@@ -30,8 +30,7 @@ impl Service {
             return Ok(());
         };
         if let Some(fd) = companion.proof.early.take() {
-            let right =
-                on_descriptor(self.family, stream, |own| proof::is_other_end(own.borrow(), fd.as_fd()));
+            let right = on_descriptor(self.family, stream, |own| proof::is_other_end(&own.borrow(), &fd));
             proof::close_foreign(fd);
             if right != Some(true) {
                 let _ = self.links.no_proof(&token, key);

@@ -1,6 +1,6 @@
 //! Driving a companion: what is to be done next with a connection, and what the steps have in common.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::fd::AsRawFd;
 use wsd_session::{ReceiveState, SendState, Session};

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::clock;
 use wsd_os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

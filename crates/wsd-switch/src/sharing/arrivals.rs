@@ -49,16 +49,19 @@ pub(crate) fn take_arrival(index: u32, generation: u32) -> Option<(Option<Shared
 }
 
 /// Before a fork: nobody is in the middle of a change.
+#[cfg(target_os = "linux")]
 pub(super) fn hold_for_fork() {
     FORKING.set(Some(all()));
 }
 
 /// After a fork, in the parent.
+#[cfg(target_os = "linux")]
 pub(super) fn release_after_fork() {
     FORKING.set(None);
 }
 
 /// After a fork, in the child: what the parent has yet to take up is the parent's.
+#[cfg(target_os = "linux")]
 pub(super) fn restart_in_child() {
     if let Some(mut arrivals) = FORKING.take() {
         // Not dropped: the mappings are what the child has inherited.

@@ -4,7 +4,7 @@
 //! sockets (`service::first::shared`). Who waits for a connection without controlling the listener takes a ticket. What one process
 //! has accepted and its program has not can be left to another one, which takes it in ([`take_in`]).
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::fd::OwnedFd;
 use wsd_os::memory::SharedRegion;
@@ -18,7 +18,7 @@ use crate::service::{kick, map_shared, page_alone};
 use crate::stream::channel::Channel;
 use crate::stream::readiness::RECV_EVENTS;
 use crate::stream::state::Stream;
-use crate::wait::epoll;
+use crate::wait::watchers;
 
 /// See [`crate::front::share`].
 pub(super) fn share(stream: &Stream) -> Result<Shared, Errno> {
@@ -72,7 +72,7 @@ pub(super) fn join(
     let index = record::allocate(family).ok_or(Errno::NFILE)?;
     let stream = Stream::at(index).ok_or(Errno::NFILE)?.with(fd);
     let record = stream.record;
-    record.mirror(stream.borrow());
+    record.mirror(&stream.borrow());
     record.controller.store(family::my_slot() as u32 + 1, Ordering::Release);
     record.descriptor.store(fd as u32, Ordering::Relaxed);
     record.first.backlog.store(page.value.load(Ordering::Relaxed).max(1), Ordering::Relaxed);
@@ -148,7 +148,7 @@ pub(crate) fn needs_one(stream: &Stream, in_time: bool) -> bool {
         })
     };
     stream.record.first.waiting.load(Ordering::Acquire) == 0
-        && (asks() || epoll::waits_for(stream.index, RECV_EVENTS))
+        && (asks() || watchers::waits_for(stream.index, RECV_EVENTS))
 }
 
 /// Takes in a connection that another process has left to this one, which is in its page already. `None`: it is not so, or this

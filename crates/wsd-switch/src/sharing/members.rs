@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::process::{self, ProcessId};
 use wsd_os::thread;
@@ -52,6 +52,7 @@ pub(crate) fn enter_heir(page: &Page, process: ProcessId, token: [u64; 2]) -> Op
 
 /// Before a fork: an entry for the child, which will have that token. Until the child has written its own id ([`settle_child`]) the
 /// entry has this process's, and nobody gives it control.
+#[cfg(target_os = "linux")]
 pub(crate) fn prepare_child(page: &Page, token: [u64; 2]) -> Option<u32> {
     fill_in(page, token, CHILD, None)
 }
@@ -93,6 +94,7 @@ fn name_process(member: &Member, process: ProcessId) {
 }
 
 /// In the child of a fork: the entry is this process's.
+#[cfg(target_os = "linux")]
 pub(crate) fn settle_child(page: &Page, number: u32) {
     let member = &page.members[number as usize];
     member.pid.store(ENTERING, Ordering::Release);

@@ -6,12 +6,13 @@
 //! is the service threads' work (`service::swap`).
 
 mod arrivals;
+#[cfg(target_os = "linux")]
 pub(crate) mod fork;
 pub(crate) mod listeners;
 pub(crate) mod members;
 pub(crate) mod page;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd, borrow, duplicate_high};
 use wsd_os::tcp;
@@ -113,7 +114,7 @@ pub(crate) fn join(family: &Family, fd: i32, shared: Shared) -> Result<(), Errno
     members::enter(page).ok_or(Errno::MFILE)?;
     let index = record::allocate(family).ok_or(Errno::NFILE)?;
     let stream = Stream::at(index).ok_or(Errno::NFILE)?.with(fd);
-    stream.record.mirror(stream.borrow());
+    stream.record.mirror(&stream.borrow());
     stream.record.role.store(Role::Acceptor as u32, Ordering::Release);
     stream.record.first.local.set(local);
     stream.record.first.peer.set(peer);

@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
 use wsd_os::fd::BorrowedFd;
 use wsd_os::memory::{FdSlot, SharedSlot, SparseArray};
@@ -64,6 +64,7 @@ pub(crate) fn of(index: u32) -> Option<&'static Channel> {
 static HIGHEST_KEPT: AtomicU32 = AtomicU32::new(0);
 
 /// In the child of a fork: kept sockets are the parent's, and what has their numbers here next is somebody else's.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child() {
     let highest = HIGHEST_KEPT.swap(0, Ordering::Relaxed) as usize;
     let channels = CHANNELS.get().into_iter().flat_map(|channels| channels.iter());

@@ -1,7 +1,7 @@
 //! The end of a connection: what the peer is told before the kernel's FIN or RST goes out, and what readers and writers
 //! here learn when the companion dies.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::ring::Violation;
 use wsd_os::signal::Critical;

@@ -11,5 +11,7 @@ pub(crate) mod promote;
 pub(crate) mod readiness;
 pub(crate) mod recv;
 pub(crate) mod send;
+#[cfg_attr(windows, path = "sleep_windows.rs")]
+mod sleep;
 pub(crate) mod state;
 pub(crate) mod urgent;

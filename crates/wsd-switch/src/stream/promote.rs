@@ -25,7 +25,7 @@ pub(crate) fn agree(stream: &Stream) {
         common.unflag(SWITCH_WANTED);
         let read = common.kernel_bytes.load(Ordering::Acquire);
         let connector = stream.record.role() == Role::Connector;
-        if tcp::counts(stream.borrow(), connector).is_ok_and(|counts| counts.read != read) {
+        if tcp::has_received(stream.borrow(), connector, read) == Ok(false) {
             // Somebody read around the switch: TCP bytes up to S could never be told from those behind it.
             common.gate().force_from(State::Agreed, State::Tcp);
             common.flag(URGENT);
@@ -96,13 +96,12 @@ fn leave_tcp(stream: &Stream, to: State) -> Result<u64, Switched> {
     }
     let written = common.kernel_bytes.load(Ordering::Acquire);
     let connector = stream.record.role() == Role::Connector;
-    let kernel = || tcp::counts(stream.borrow(), connector).map(|counts| counts.written);
     let left = if common.flagged(URGENT) {
         never(Reason::UrgentData)
     } else {
-        match kernel() {
-            Ok(kernel) if kernel == written => Ok(written),
-            Err(rustix::io::Errno::AGAIN) => Err(Switched::Later),
+        match tcp::has_sent(stream.borrow(), connector, written) {
+            Ok(true) => Ok(written),
+            Err(wsd_os::Errno::AGAIN) => Err(Switched::Later),
             _ => never(Reason::BytesAround),
         }
     };
@@ -127,7 +126,7 @@ pub(crate) fn let_go(stream: &Stream) {
 }
 
 /// The promotion is settled: bytes from the fixed offset on go into the ring.
-pub(crate) fn enter_send(stream: &Stream, ring: Ring, start: u64) -> Result<(), rustix::io::Errno> {
+pub(crate) fn enter_send(stream: &Stream, ring: Ring, start: u64) -> Result<(), wsd_os::Errno> {
     let side = &stream.record.send;
     let guard = side.common.hold()?;
     begin(stream, ring, start);
@@ -141,7 +140,7 @@ pub(crate) fn enter_send(stream: &Stream, ring: Ring, start: u64) -> Result<(), 
 }
 
 /// Stops the receive direction where the sender has fixed its offset; false: TCP was not read up to there, or not consented.
-pub(crate) fn hold_recv(stream: &Stream, at: u64) -> Result<bool, rustix::io::Errno> {
+pub(crate) fn hold_recv(stream: &Stream, at: u64) -> Result<bool, wsd_os::Errno> {
     let common = &stream.record.recv.common;
     let _guard = common.hold()?;
     Ok(common.kernel_bytes.load(Ordering::Acquire) == at
@@ -149,12 +148,12 @@ pub(crate) fn hold_recv(stream: &Stream, at: u64) -> Result<bool, rustix::io::Er
 }
 
 /// The receive direction, stopped by [`hold_recv`], goes on in the ring, which the service thread has begun at `start`.
-pub(crate) fn enter_recv(stream: &Stream, ring: Ring, start: u64) -> Result<(), rustix::io::Errno> {
+pub(crate) fn enter_recv(stream: &Stream, ring: Ring, start: u64) -> Result<(), wsd_os::Errno> {
     let side = &stream.record.recv;
     let guard = side.common.hold()?;
     side.ring.clear();
     if ring.accept_begin(&side.ring, start) != Ok(true) {
-        return Err(rustix::io::Errno::CONNRESET);
+        return Err(wsd_os::Errno::CONNRESET);
     }
     side.common.promoted_at.store(start, Ordering::Release);
     side.common.gate().force_from(State::Rewind, State::San);
@@ -171,7 +170,7 @@ fn begin(stream: &Stream, ring: Ring, start: u64) {
 
 /// The receiver's step into the ring (session protocol 4.4), if the sender has named S: so that the change is complete also while
 /// the program does not look.
-pub(crate) fn enter_if_begun(stream: &Stream) -> Result<(), rustix::io::Errno> {
+pub(crate) fn enter_if_begun(stream: &Stream) -> Result<(), wsd_os::Errno> {
     let common = &stream.record.recv.common;
     if common.gate().state() != State::Agreed {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::ring::{Drain, Ring};
 use wsd_os::signal::Critical;
@@ -12,11 +12,12 @@ use super::channel::Channel;
 use super::close;
 use super::flags;
 use super::gate::State;
+use super::sleep;
 use super::state::Stream;
 use crate::family::First;
-use crate::family::record::{self, FIX_WANTED, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::family::record::{self, FIX_WANTED, RESET, RESET_SEEN, SHUT, URGENT};
 use crate::sharing;
-use crate::wait::wake::{SLEEPER, wake};
+use crate::wait::wake::wake;
 use crate::wait::{Timeout, sets, spin};
 
 /// Receives on a tracked socket, see [`crate::front::recv`].
@@ -108,7 +109,7 @@ fn companion(stream: &Stream, data: &mut [IoSliceMut<'_>], call_flags: u32) -> R
             }
             Step::Tcp => {
                 let timeout = timeout.get_or_insert_with(|| Timeout::micros(&stream.record.receive_timeout));
-                match sets::wait_readable(stream, timeout) {
+                match sets::wait_for(stream, super::readiness::IN, timeout) {
                     Ok(()) => {}
                     Err(_) if done != 0 => return Ok(done),
                     Err(error) => return Err(error),
@@ -443,27 +444,7 @@ fn wait_for_data(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Timeo
         spin::learn(began);
         return Ok(());
     }
-    let change = side.common.change.load(Ordering::Acquire);
-    let sleep = {
-        let _guard = side.common.hold()?;
-        let control = ring.writer_control();
-        ring.note_writer_control(&side.ring, &control);
-        side.common.gate().state() == State::San
-            // A later promotion has another ring.
-            && channel.recv.load() == Some(ring)
-            && !side.common.flagged(PEER_GONE | SHUT)
-            && control.fin.is_none()
-            && !control.reset
-            && ring.arm_data_wait(&side.ring, SLEEPER)
-    };
-    if sleep {
-        let word = ring.data_wait_word();
-        let seen = word.load(Ordering::Acquire);
-        if seen & SLEEPER != 0 {
-            let still = || side.common.gate().state() == State::San && !ring.has_data_hint(&side.ring);
-            side.common.sleep((word, seen), change, timeout.left()?, still)?;
-        }
-    }
+    sleep::for_data(stream, channel, ring, timeout)?;
     spin::learn(began);
     Ok(())
 }

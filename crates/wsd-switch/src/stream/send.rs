@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::poll::ppoll;
 use wsd_os::ring::Ring;
@@ -14,11 +14,12 @@ use super::flags;
 use super::gate::State;
 use super::hashing;
 use super::readiness::OUT;
+use super::sleep;
 use super::state::Stream;
-use crate::family::record::{self, PEER_GONE, RESET, RESET_SEEN, SHUT, URGENT, WRITE_WANTED};
+use crate::family::record::{self, RESET, RESET_SEEN, SHUT, URGENT, WRITE_WANTED};
 use crate::front::PollFd;
 use crate::sharing;
-use crate::wait::wake::{LANE_SHIFT, SLEEPER, wake};
+use crate::wait::wake::{LANE_SHIFT, wake};
 use crate::wait::{Timeout, spin};
 
 /// Sends on a tracked socket, see [`crate::front::send`].
@@ -328,26 +329,7 @@ fn wait_for_space(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Time
         spin::learn(began);
         return Ok(());
     }
-    let change = side.common.change.load(Ordering::Acquire);
-    let sleep = {
-        let _guard = side.common.hold()?;
-        let control = ring.reader_control();
-        ring.note_reader_control(&side.ring, &control);
-        side.common.gate().state() == State::San
-            && channel.send.load() == Some(ring)
-            && !side.common.flagged(SHUT | PEER_GONE)
-            && !control.closed
-            && control.frozen_at.is_none()
-            && ring.arm_space_wait(&side.ring, SLEEPER)
-    };
-    if sleep {
-        let word = ring.space_wait_word();
-        let seen = word.load(Ordering::Acquire);
-        if seen & SLEEPER != 0 {
-            let still = || side.common.gate().state() == State::San && !ring.space_hint(&side.ring);
-            side.common.sleep((word, seen), change, timeout.left()?, still)?;
-        }
-    }
+    sleep::for_space(stream, channel, ring, timeout)?;
     spin::learn(began);
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! What the data path needs to know of a socket in one call, gathered once.
 
-use std::time::Duration;
-
-use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
-use wsd_os::atomic::{AtomicU32, Ordering};
+use wsd_os::Errno;
+use wsd_os::atomic::Ordering;
+use wsd_os::fd::BorrowedFd;
 use wsd_os::fd::borrow;
 use wsd_os::futex;
 use wsd_os::lock::FamilyGuard;
@@ -95,25 +93,6 @@ impl Common {
     #[inline]
     pub(crate) fn hold(&self) -> Result<FamilyGuard<'_>, Errno> {
         self.lock.lock().map(wsd_os::lock::Acquired::into_guard).map_err(|_| Errno::INTR)
-    }
-
-    /// Sleeps until the peer wakes `word`, which holds `seen`, or [`Common::announce_change`] is called after `change` was
-    /// read. `still` is asked after the sleeper is counted.
-    pub(crate) fn sleep(
-        &self,
-        word: (&AtomicU32, u32),
-        change: u32,
-        timeout: Option<Duration>,
-        still: impl FnOnce() -> bool,
-    ) -> Result<(), Errno> {
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        let result = if still() { futex::wait_two(word, (&self.change, change), timeout) } else { Ok(()) };
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
-        match result {
-            Err(Errno::INTR) => Err(Errno::INTR),
-            Err(Errno::TIMEDOUT) => Err(Errno::AGAIN),
-            _ => Ok(()),
-        }
     }
 
     /// What one thread has left is for another one that sleeps.

@@ -3,7 +3,7 @@
 
 use std::io::IoSliceMut;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::ring::Ring;
 
 use super::close;

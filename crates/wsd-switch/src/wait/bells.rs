@@ -1,10 +1,10 @@
 //! Bells: what wakes a thread that sleeps in the kernel on a lane. Each is a datagram socket with an abstract name made of the
 //! process's random token and the lane; whoever knows the token can ring, and ringing can do no more than wake.
 
-use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
 use wsd_os::bell::Bell;
+use wsd_os::fd::BorrowedFd;
 use wsd_os::memory::FdSlot;
 
 use super::pair::LANES;
@@ -42,6 +42,7 @@ fn set_token(token: [u64; 2]) {
 }
 
 /// In the child of a fork: bells of its own, by the token that its parent has drawn for it. Lanes of inherited sets stay taken.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child(token: [u64; 2]) {
     for bell in &BELLS {
         bell.forget();

@@ -8,7 +8,7 @@ mod registry;
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::clock;
 use wsd_os::poll::epoll_pwait;

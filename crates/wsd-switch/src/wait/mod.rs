@@ -1,16 +1,23 @@
 //! Waiting: spin, then sleep in the kernel, on one connection or on sets.
 
 pub(crate) mod bells;
+#[cfg(target_os = "linux")]
 pub(crate) mod epoll;
 pub(crate) mod notice;
 pub(crate) mod pair;
 pub(crate) mod sets;
 pub(crate) mod spin;
 pub(crate) mod wake;
+#[cfg(windows)]
+pub(crate) mod watchers;
+
+/// Who watches connections in sets: epoll.
+#[cfg(target_os = "linux")]
+pub(crate) use epoll as watchers;
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU64, Ordering};
 use wsd_os::clock;
 

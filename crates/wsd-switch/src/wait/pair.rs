@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use wsd_os::memory::{SharedSlot, SparseArray};
 
@@ -63,6 +63,7 @@ const FREE: u32 = 0;
 /// This process's.
 const ALIVE: u32 = 1;
 /// The parent's: the peer can be told of news, but reports its own to the parent.
+#[cfg(target_os = "linux")]
 const INHERITED: u32 = 2;
 
 static TABLE: OnceLock<SparseArray<Pair>> = OnceLock::new();
@@ -108,6 +109,7 @@ pub(crate) fn remove(number: u32) {
 }
 
 /// In the child of a fork: the pairs belong to the parent.
+#[cfg(target_os = "linux")]
 pub(crate) fn inherit_all() {
     for (_, pair) in pairs() {
         let _ = pair.alive.compare_exchange(ALIVE, INHERITED, Ordering::AcqRel, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, Ordering};
 use wsd_os::clock;
 use wsd_os::memory::FdSlot;
@@ -10,7 +10,7 @@ use wsd_os::poll::ppoll;
 use wsd_os::signal::Mask;
 
 use super::wake::lane_bit;
-use super::{Timeout, bells, epoll, notice, pair, spin};
+use super::{Timeout, bells, notice, pair, spin, watchers};
 use crate::family::{self, Attach, First, Life, table};
 use crate::front::{Outcome, PollFd, SignalMask};
 use crate::process;
@@ -37,7 +37,7 @@ pub(crate) fn poll(
     mask: Option<&SignalMask>,
 ) -> Outcome<usize> {
     for entry in fds.iter() {
-        epoll::expose(entry.fd);
+        watchers::expose(entry.fd);
     }
     if !fds.iter().any(|entry| may_have_companion(entry.fd)) {
         return Outcome::Pass;
@@ -171,24 +171,22 @@ fn merge(fds: &mut [PollFd], work: &[PollFd]) -> usize {
     count
 }
 
-/// Waits until a connection with a companion may have something to receive.
-pub(crate) fn wait_readable(stream: &Stream, timeout: &Timeout) -> Result<(), Errno> {
+/// Waits until one of `events` may hold of a connection with a companion.
+pub(crate) fn wait_for(stream: &Stream, events: u32, timeout: &Timeout) -> Result<(), Errno> {
     let left = timeout.left()?;
-    let mut fds = [PollFd { fd: stream.fd, events: IN as i16, revents: 0 }];
-    match poll(&mut fds, left, None) {
+    let one = PollFd { fd: stream.fd, events: events as i16, revents: 0 };
+    match poll(&mut [one], left, None) {
         Outcome::Served(Ok(0)) => Err(Errno::AGAIN),
         Outcome::Served(result) => result.map(|_| ()),
-        Outcome::Pass => {
-            let mut work = [PollFd { fd: stream.fd, events: IN as i16, revents: 0 }];
-            match ppoll(&mut work, left, None)? {
-                0 => Err(Errno::AGAIN),
-                _ => Ok(()),
-            }
-        }
+        Outcome::Pass => match ppoll(&mut [one], left, None)? {
+            0 => Err(Errno::AGAIN),
+            _ => Ok(()),
+        },
     }
 }
 
 /// In the child of a fork: nobody polls.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child() {
     POLLING.store(0, Ordering::SeqCst);
     PARKED.store(0, Ordering::SeqCst);
@@ -233,7 +231,7 @@ impl Lane {
     }
 
     fn bell(&self) -> i32 {
-        use rustix::fd::AsRawFd;
+        use wsd_os::fd::AsRawFd;
         let bell = match self.number {
             0 => PARK.get_or_make(wsd_os::doorbell::event).ok(),
             lane => bells::bell(lane),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::net::source_address;
 use wsd_os::{clock, tcp};

@@ -4,7 +4,7 @@
 //!
 //! A connection is the next process's, by an entry in its page, before the letter is sent; so it is nobody's at no moment.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::clock;
 use wsd_os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -41,6 +41,7 @@ pub(super) fn progressed() {
 }
 
 /// In the child of a fork: what the parent's pumps hold is the parent's to send.
+#[cfg(target_os = "linux")]
 pub(crate) fn restart_in_child() {
     UNSETTLED.store(0, Ordering::Release);
 }

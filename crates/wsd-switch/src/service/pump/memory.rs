@@ -40,8 +40,7 @@ impl PumpMemory {
 
     /// Maps what another process has made and sent here.
     pub(in super::super) fn map(memory: OwnedFd) -> Result<SharedRegion, Errno> {
-        let length = rustix::fs::fstat(&memory)?.st_size;
-        let listens = usize::try_from(length) == Ok(LISTENER_SEGMENT);
+        let listens = SharedRegion::length_of(&memory)? == LISTENER_SEGMENT;
         SharedRegion::from_fd(memory, if listens { LISTENER_SEGMENT } else { SEGMENT }, OPTIONS)
     }
 

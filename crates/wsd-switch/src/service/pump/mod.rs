@@ -35,7 +35,9 @@ use crate::trace;
 use crate::wait::spin;
 use crate::wait::wake::wake;
 
-pub(crate) use exit::{Unsettled, restart_in_child, settle};
+#[cfg(target_os = "linux")]
+pub(crate) use exit::restart_in_child;
+pub(crate) use exit::{Unsettled, settle};
 
 use end::Closing;
 pub(super) use end::Farewell;

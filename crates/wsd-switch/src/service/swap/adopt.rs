@@ -113,7 +113,7 @@ impl Service {
         }
         trace::note(format_args!("connection {}: this process has control", stream.index));
         // Options of the kernel's socket, which others may have changed.
-        on_descriptor(self.family, stream, |own| own.record.mirror(own.borrow()));
+        on_descriptor(self.family, stream, |own| own.record.mirror(&own.borrow()));
         sharing::let_program_go(stream);
         kick::kick_own(stream.index);
         if page.parting.swap(0, Ordering::SeqCst) != 0 {

@@ -1,7 +1,7 @@
 //! `epoll_ctl`: who is in a set, and who of them is in the kernel's set too. A connection whose both directions are in
 //! rings is not: the kernel has nothing to say of it, and its registrations cost no system call.
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::poll::epoll_ctl_raw;
 
 use super::member::{EXCLUSIVE, Member};

@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::{AtomicU32, AtomicU64, Ordering};
 use wsd_os::doorbell;
 use wsd_os::fd::{AsRawFd, BorrowedFd};

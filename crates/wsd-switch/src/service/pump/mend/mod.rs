@@ -8,7 +8,7 @@ mod words;
 
 pub(in super::super) use over::{LONGEST_PAUSE, put_off};
 
-use rustix::io::Errno;
+use wsd_os::Errno;
 use wsd_os::atomic::Ordering;
 use wsd_os::clock;
 use wsd_session::{FailOver, Resumption, Standing};

@@ -1,46 +1,12 @@
-//! Words that hold a reference or a descriptor and that several threads read and replace, without a lock.
+//! A word that holds a descriptor, for tables that several threads use without a lock.
 
 use core::mem::ManuallyDrop;
-use core::ptr;
 
 use rustix::io::Errno;
 
 use super::plain::Zeroable;
-use crate::atomic::{AtomicI32, AtomicPtr, Ordering};
+use crate::atomic::{AtomicI32, Ordering};
 use crate::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-
-/// Nothing, or a reference that is valid for ever. Zeroed memory holds nothing.
-#[derive(Debug, Default)]
-#[repr(transparent)]
-pub struct SharedSlot<T: 'static>(AtomicPtr<T>);
-
-// SAFETY: the null pointer is "nothing".
-unsafe impl<T: Sync + 'static> Zeroable for SharedSlot<T> {}
-
-impl<T: Sync + 'static> SharedSlot<T> {
-    /// Holds nothing.
-    pub const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    /// What it holds. Acquire: pairs with the release in [`store`](Self::store).
-    #[inline]
-    pub fn load(&self) -> Option<&'static T> {
-        let place = self.0.load(Ordering::Acquire);
-        // SAFETY: null, or stored from a `&'static T`; only shared references to a Sync type are given out.
-        unsafe { place.as_ref() }
-    }
-
-    /// Holds `value` from now on.
-    pub fn store(&self, value: &'static T) {
-        self.0.store(ptr::from_ref(value).cast_mut(), Ordering::Release);
-    }
-
-    /// Holds nothing from now on.
-    pub fn clear(&self) {
-        self.0.store(ptr::null_mut(), Ordering::Release);
-    }
-}
 
 /// A descriptor that is made at first use and then borrowed by any thread. Zeroed memory holds none.
 #[derive(Debug, Default)]
