@@ -49,8 +49,7 @@ mod fork;
 pub use epoll::{EpollEvent, epoll_ctl, epoll_wait, watched};
 #[cfg(target_os = "linux")]
 pub use fork::{
-    after_fork_in_child, after_fork_in_parent, before_exec, before_fork, exec_failed, forget_in_child,
-    serve_in_child,
+    after_fork_in_child, after_fork_in_parent, before_fork, exec_failed, forget_in_child, serve_in_child,
 };
 /// One entry of a poll set, laid out as the C library has it.
 pub use wsd_os::poll::PollFd;
@@ -72,6 +71,11 @@ pub fn start(built_in: &[BuiltIn], variable: impl Fn(&str) -> Option<String>) ->
     let config = Config::from_environment(variable).map_err(|error| error.to_string())?;
     registry::settle(Settings { config, built_in: built_in.to_vec() });
     process::start().map_err(|error| format!("cannot set up shared memory: {error}"))
+}
+
+/// Before `execve(2)` and, in the parent, before a spawn: sockets that survive into the new image go back to TCP for good.
+pub fn before_exec() {
+    process::before_exec();
 }
 
 /// The process is about to end, or to become another program: what it has written and this process still holds leaves it first,
@@ -395,6 +399,11 @@ pub fn nonblocking_changed(socket: Socket, on: bool) {
     if let Some(stream) = Stream::of(socket) {
         stream.record.set_option(record::NONBLOCK, on);
     }
+}
+
+/// Whether the socket is non-blocking, as far as the program has said.
+pub fn is_nonblocking(socket: Socket) -> bool {
+    Stream::of(socket).is_some_and(|stream| stream.record.has(record::NONBLOCK))
 }
 
 /// `FIONREAD` of a promoted connection; `None`: ask the kernel.

@@ -121,6 +121,24 @@ pub(crate) fn abandon(stream: &Stream, reason: Reason) {
     }
 }
 
+/// Descriptors that survive into the new image, or that a new process gets, leave our reach.
+pub(crate) fn before_exec() {
+    let Some(family) = family::get() else { return };
+    let me = family.me();
+    let highest = me.descriptors.load(Ordering::Acquire) as usize;
+    for (fd, entry) in me.table.iter().enumerate().take(highest) {
+        let (Some(index), Ok(fd)) = (entry.load(Ordering::Acquire).checked_sub(1), i32::try_from(fd)) else {
+            continue;
+        };
+        if !wsd_os::fd::is_close_on_exec(wsd_os::fd::borrow(fd))
+            && let Some(stream) = Stream::at(index)
+            && stream.record.life() != Life::Listening
+        {
+            let _ = leave(&stream.with(fd), Reason::Exec);
+        }
+    }
+}
+
 /// The process ends, or becomes another program: what the SAN carries for it ends as by close(2), since no program that follows
 /// could use it.
 pub(crate) fn close_san_first() {

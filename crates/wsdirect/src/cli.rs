@@ -1,6 +1,7 @@
 //! What can be typed: every command and option.
 
 use std::ffi::OsString;
+#[cfg(target_os = "linux")]
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -38,14 +39,19 @@ pub(crate) enum Command {
     },
     /// List the providers: which there are, what they serve, whether they can be used
     Providers(ProvidersArgs),
+    #[cfg(target_os = "linux")]
     /// Measure plain TCP against the switch on this machine, two processes, in alternation
     Bench(BenchArgs),
+    #[cfg(target_os = "linux")]
     /// Show a real program and its client, first over plain TCP, then under the switch
     Demo(DemoArgs),
+    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchServer(PeerArgs),
+    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchClient(PeerArgs),
+    #[cfg(target_os = "linux")]
     /// Becomes a program that dies with its parent.
     #[command(hide = true)]
     Child(ChildArgs),
@@ -125,6 +131,7 @@ impl Connect {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 #[command(after_help = "A ratio above 1 means that the switch is better, for every figure. \
                         Exit code 1 if a figure could not be measured.")]
@@ -143,6 +150,7 @@ pub(crate) struct BenchArgs {
     pub(crate) rdma: Option<IpAddr>,
 }
 
+#[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Which programs to show [default: redis if installed, else python]
@@ -150,6 +158,7 @@ pub(crate) struct DemoArgs {
     pub(crate) workload: Option<DemoWorkload>,
 }
 
+#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DemoWorkload {
     /// redis-server and redis-benchmark
@@ -158,6 +167,7 @@ pub(crate) enum DemoWorkload {
     Python,
 }
 
+#[cfg(target_os = "linux")]
 /// One of the two processes of a measurement.
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {
@@ -170,6 +180,7 @@ pub(crate) struct PeerArgs {
     pub(crate) address: SocketAddr,
 }
 
+#[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(crate) struct ChildArgs {
     /// Under the switch.

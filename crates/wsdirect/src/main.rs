@@ -4,14 +4,20 @@
 //! `run` ends as the program ends, or with 126 (cannot be executed) or 127 (not found).
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
 mod bench;
 mod check;
 mod cli;
+#[cfg(target_os = "linux")]
 mod demo;
 mod list;
 mod output;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod progress;
 mod providers;
+#[cfg_attr(windows, path = "run/windows.rs")]
 mod run;
 mod table;
 
@@ -38,9 +44,14 @@ struct Failure {
 
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        #[cfg(target_os = "linux")]
         Command::Run(args) => {
             let error = run::run(&args);
             Err(Failure { code: error.exit_code(), message: error.to_string() })
+        }
+        #[cfg(windows)]
+        Command::Run(args) => {
+            run::run(&args).map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })
         }
         Command::List { json } => done(list::run(json)),
         Command::Providers(args) => match args.command {
@@ -52,16 +63,21 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             }
             Some(ProvidersCommand::CheckPeer) => done(wsd_conformance::serve()),
         },
+        #[cfg(target_os = "linux")]
         Command::Bench(args) => {
             let complete = bench::run(&args)
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;
             Ok(ExitCode::from(u8::from(!complete)))
         }
+        #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(&args)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() }),
+        #[cfg(target_os = "linux")]
         Command::BenchServer(args) => done(bench::serve(&args)),
+        #[cfg(target_os = "linux")]
         Command::BenchClient(args) => done(bench::drive(&args)),
+        #[cfg(target_os = "linux")]
         Command::Child(args) => {
             let error = process::become_child(&args);
             Err(Failure { code: error.exit_code(), message: error.to_string() })

@@ -1,6 +1,6 @@
 //! What is printed, and where: results on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// Prints a result. A reader that stopped reading (`| head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -16,29 +16,7 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "wsdirect: {message}");
 }
 
+#[cfg(target_os = "linux")]
 pub(crate) fn warn(message: &str) {
     complain(&format!("warning: {message}"));
-}
-
-/// One line of standard error that is written over and over, on terminals only.
-pub(crate) struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    pub(crate) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal() }
-    }
-
-    pub(crate) fn say(&self, message: &str) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K{message}");
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.say("");
-    }
 }

@@ -26,7 +26,16 @@ const PACKAGES: &[Package] = &[
 ];
 
 /// The crates that build and pass their tests for Windows.
-const CRATES: &[&str] = &["wsd-spi", "wsd-session", "wsd-os", "wsd-engine", "wsd-shm", "wsd-conformance"];
+const CRATES: &[&str] = &[
+    "wsd-spi",
+    "wsd-session",
+    "wsd-os",
+    "wsd-engine",
+    "wsd-shm",
+    "wsd-conformance",
+    "wsd-switch",
+    "wsd-winsock",
+];
 
 /// Which tests run.
 #[derive(Args)]

@@ -21,10 +21,10 @@ pub(super) const NATIVE: &[Native] = &[
     Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
 ];
 
-/// The provider, as a library that programs load.
+/// What tests start or load: the provider, the switch, the command.
 pub(super) fn library(folder: &Path) -> Command {
     let mut command = for_windows(folder, "build");
-    command.args(["-p", "wsd-shm"]);
+    command.args(["-p", "wsd-shm", "-p", "wsd-winsock", "-p", "wsdirect"]);
     command
 }
 
@@ -54,6 +54,9 @@ fn for_windows(folder: &Path, subcommand: &str) -> Command {
         command.env_remove(name);
     }
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    // Those who look for a C compiler do not know this target's name.
+    command.env("CC_x86_64_win7_windows_gnu", "x86_64-w64-mingw32-gcc");
+    command.env("AR_x86_64_win7_windows_gnu", "x86_64-w64-mingw32-ar");
     // The target is not among the stable ones, nor is building the standard library.
     command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", output(folder));
     command

@@ -12,6 +12,7 @@ use super::process::{Partner, ProcessId};
 use super::queue::{Broken, CAPACITY, Cursors, Queue};
 use super::registry::{self, Entry};
 use super::side::{Bell, Neighbour, Side, word};
+use super::socket::Socket;
 use super::view::View;
 use crate::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -360,7 +361,7 @@ fn lose(object: &Object) {
     match object {
         Object::End(end) => end.close(),
         Object::Door(door) => door.close(),
-        Object::Plain(_) | Object::Set(_) | Object::Number(_) => {}
+        Object::Plain(_) | Object::Set(_) | Object::Socket(_) | Object::Number(_) => {}
     }
 }
 
@@ -369,6 +370,7 @@ fn hand_over(object: &Object, to: &Partner) -> Result<(u32, u32, u32), Errno> {
     match object {
         Object::Plain(handle) => Ok((PLAIN, 0, to.give(handle.number())?)),
         Object::Number(number) => Ok((PLAIN, 0, to.give(*number as u32)?)),
+        Object::Socket(socket) => Ok((PLAIN, 0, to.give(socket.number() as u32)?)),
         Object::End(end) => end.hand_over(to).map(|(side, number)| (END, side, number)),
         Object::Door(door) => Ok((DOOR, 0, door.hand_over(to)?)),
         Object::Set(_) => Err(Errno::INVAL),
@@ -379,7 +381,10 @@ fn hand_over(object: &Object, to: &Partner) -> Result<(u32, u32, u32), Errno> {
 fn take_over(kind: u32, side: u32, number: u32) -> Option<OwnedFd> {
     let handle = || Handle::arrived(number);
     match kind {
-        PLAIN => Some(handle()?.into()),
+        PLAIN => {
+            let handle = handle()?;
+            Some(Socket::of_stranger(&handle).map_or_else(|_| handle.into(), OwnedFd::from))
+        }
         END => End::adopt(handle()?, side).ok().map(|end| OwnedFd(Object::End(end))),
         DOOR => Door::adopt(handle()?).ok().map(|door| OwnedFd(Object::Door(door))),
         _ => None,

@@ -4,11 +4,14 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::sync::Arc;
 
+use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE, HANDLE_FLAG_INHERIT};
+
 use super::Errno;
 use super::door::Door;
 use super::end::End;
 use super::handle::Handle;
 use super::poll::Set;
+use super::socket::Socket;
 
 /// The number of a descriptor: that of its handle, whose upper half never matters. -1 is none.
 pub type RawFd = i32;
@@ -27,6 +30,8 @@ pub(super) enum Object {
     Door(Arc<Door>),
     /// A set.
     Set(Arc<Set>),
+    /// A socket of our own.
+    Socket(Arc<Socket>),
     /// A handle of the program, or of a table that answers for it: what the number stands for is known to the system alone.
     Number(RawFd),
 }
@@ -54,6 +59,7 @@ impl Object {
             Self::End(end) => end.number(),
             Self::Door(door) => door.number(),
             Self::Set(set) => set.number(),
+            Self::Socket(socket) => socket.number(),
             Self::Number(number) => *number,
         }
     }
@@ -113,16 +119,25 @@ pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
 ///
 /// # Errors
 ///
-/// `BADF`; `OPNOTSUPP` of a link, a listener or a set.
+/// `BADF`; `OPNOTSUPP` of a link, a listener, a set or a socket of our own.
 pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     match &fd.0 {
         Object::Plain(handle) => handle.duplicate().map(OwnedFd::from),
         Object::Number(number) => Handle::of_program(*number).map(OwnedFd::from),
-        _ => Err(Errno::OPNOTSUPP),
+        Object::Socket(_) | Object::End(_) | Object::Door(_) | Object::Set(_) => Err(Errno::OPNOTSUPP),
     }
 }
 
-/// Takes a socket that was made here; it is closed when it is dropped.
-pub(crate) fn own_socket(number: RawFd) -> Result<OwnedFd, Errno> {
-    Handle::arrived(number as u32).map(OwnedFd::from).ok_or(Errno::BADF)
+/// Whether processes that this one starts do not get the handle; yes too if there is none.
+pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> bool {
+    let mut flags = 0;
+    // SAFETY: a number that is no handle is answered with an error.
+    let told = unsafe { GetHandleInformation(fd.as_raw_fd() as u32 as usize as HANDLE, &raw mut flags) };
+    told == 0 || flags & HANDLE_FLAG_INHERIT == 0
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        Self(Object::Socket(Arc::new(socket)))
+    }
 }

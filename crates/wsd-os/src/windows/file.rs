@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windows_sys::Win32::Storage::FileSystem::WriteFile;
+use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
 
 use super::Errno;
 use super::fd::{AsFd, Object, OwnedFd};
@@ -49,9 +50,11 @@ pub fn write(file: &OwnedFd, line: &[u8]) -> Result<(), Errno> {
     let Object::Plain(handle) = &fd.0 else { return Err(Errno::BADF) };
     let length = u32::try_from(line.len()).map_err(|_| Errno::INVAL)?;
     let mut written = 0;
-    // SAFETY: the handle is open while borrowed; exactly the line is read.
-    let done =
-        unsafe { WriteFile(handle.raw(), line.as_ptr(), length, &raw mut written, core::ptr::null_mut()) };
+    // Behind what others have written meanwhile.
+    let end = OVERLAPPED_0_0 { Offset: u32::MAX, OffsetHigh: u32::MAX };
+    let mut place = OVERLAPPED { Anonymous: OVERLAPPED_0 { Anonymous: end }, ..OVERLAPPED::default() };
+    // SAFETY: the handle is open while borrowed, and its calls wait; exactly the line is read.
+    let done = unsafe { WriteFile(handle.raw(), line.as_ptr(), length, &raw mut written, &raw mut place) };
     if done == 0 { Err(Errno::last()) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
 #[path = "fd_slot.rs"]
 mod fd_slot;
@@ -26,6 +27,7 @@ pub use sparse::SparseArray;
 
 use super::Errno;
 use super::fd::{BorrowedFd, Object, OwnedFd};
+use super::handle::Handle;
 use super::view::View;
 
 /// The size of a page in bytes.
@@ -66,6 +68,8 @@ pub struct SharedRegion {
     view: ManuallyDrop<View>,
     len: usize,
     for_ever: bool,
+    /// Of a section that is found by its name, which lasts as long as there is a handle.
+    _shown: Option<Arc<Handle>>,
 }
 
 impl SharedRegion {
@@ -104,7 +108,9 @@ impl SharedRegion {
     pub fn create_visible(name: &CStr, len: usize, options: RegionOptions) -> Result<Self, Errno> {
         let len = whole_pages(len).ok_or(Errno::INVAL)?;
         let name = visible_name(name, super::thread::pid());
-        Ok(Self::of(View::create(len, Some(&name))?, len, options))
+        let mut region = Self::of(View::create(len, Some(&name))?, len, options);
+        region._shown = region.view.section().cloned();
+        Ok(region)
     }
 
     /// The length in bytes of a section that another process has sent; it is mapped for that.
@@ -118,7 +124,7 @@ impl SharedRegion {
     }
 
     fn of(view: View, len: usize, options: RegionOptions) -> Self {
-        Self { view: ManuallyDrop::new(view), len, for_ever: options.arena.is_some() }
+        Self { view: ManuallyDrop::new(view), len, for_ever: options.arena.is_some(), _shown: None }
     }
 
     /// The length in bytes, whole pages: what the other process must be told.

@@ -6,9 +6,11 @@ mod door;
 mod end;
 mod errno;
 mod handle;
+mod inject;
 mod queue;
 mod registry;
 mod side;
+mod socket;
 mod view;
 mod winsock;
 

@@ -433,9 +433,9 @@ impl Source {
                 door.upgrade().ok_or(Errno::BADF)?.wake_by(Some(event))?;
                 Ok(Self::Door(door))
             }
-            Some(Entry::Set(_)) => Err(Errno::INVAL),
             None if afd::may_be_socket(fd) => Ok(Self::Socket(fd, None)),
-            None => {
+            // A set's number is that of its event, which stays set as long as something is ready.
+            Some(Entry::Set(_)) | None => {
                 let object = Handle::of_program(fd)?;
                 let watch = Some(Watch::new(&object, event.clone())?);
                 Ok(Self::Object(object, watch))

@@ -15,6 +15,7 @@ use super::Errno;
 use super::fd::{AsFd, OwnedFd};
 use super::handle::{Handle, duplicate};
 use super::memory::visible_name;
+use super::socket::Socket;
 use super::tcp;
 use super::view::View;
 
@@ -131,13 +132,31 @@ impl Visible {
     }
 }
 
+pub use super::inject::load_into;
+
+/// Lets a process run that was made suspended.
+///
+/// # Errors
+///
+/// `INVAL` if that is none of a process.
+pub fn resume(process: i32) -> Result<(), Errno> {
+    // SAFETY: a number that is no handle of a process is answered with an error.
+    let status = unsafe { NtResumeProcess(process as u32 as usize as HANDLE) };
+    if status >= 0 { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn NtResumeProcess(process: HANDLE) -> i32;
+}
+
 /// The names of a socket of another process, its own and its peer's.
 ///
 /// # Errors
 ///
 /// `SRCH`, `ACCESS`; `NOTCONN`, `NOTSOCK`.
 pub fn socket_names(pid: u32, number: i32) -> Result<(SocketAddr, SocketAddr), Errno> {
-    let copy: OwnedFd = Partner::with_number(pid)?.take(number as u32, None)?.into();
+    let copy = OwnedFd::from(Socket::of_stranger(&Partner::with_number(pid)?.take(number as u32, None)?)?);
     Ok((tcp::local_name(copy.as_fd())?, tcp::peer_name(copy.as_fd())?))
 }
 

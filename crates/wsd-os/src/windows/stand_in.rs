@@ -6,8 +6,9 @@ use windows_sys::Win32::Networking::WinSock as ws;
 
 use super::{done, local_name, option, socket};
 use crate::Errno;
-use crate::fd::{BorrowedFd, OwnedFd, own_socket};
+use crate::fd::{BorrowedFd, OwnedFd};
 use crate::windows::address::Address;
+use crate::windows::socket::Socket;
 
 /// Options that an accepted socket has from its listener: level and name; numbers of 32 bits.
 const INHERITED: [(i32, i32); 6] = [
@@ -41,21 +42,20 @@ pub fn like(listener: BorrowedFd<'_>, flags: DescriptorFlags) -> Result<OwnedFd,
         let how = ws::WSA_FLAG_OVERLAPPED | inherit;
         ws::WSASocketW(i32::from(family), ws::SOCK_STREAM, ws::IPPROTO_TCP, core::ptr::null(), 0, how)
     };
-    if made == ws::INVALID_SOCKET {
-        return Err(Errno::last_of_winsock());
-    }
+    let made = Socket::returned(made)?;
+    let number = made.number() as ws::SOCKET;
     if flags.nonblocking {
         let mut on = 1;
         // SAFETY: one u32 is read.
-        done(unsafe { ws::ioctlsocket(made, ws::FIONBIO, &raw mut on) })?;
+        done(unsafe { ws::ioctlsocket(number, ws::FIONBIO, &raw mut on) })?;
     }
     for (level, name) in INHERITED {
         if let Ok(value @ 1..) = option::<u32>(&listener, level, name) {
             // SAFETY: exactly the value is read. What cannot be set is left out.
-            unsafe { ws::setsockopt(made, level, name, (&raw const value).cast(), 4) };
+            unsafe { ws::setsockopt(number, level, name, (&raw const value).cast(), 4) };
         }
     }
-    own_socket(made as i32)
+    Ok(made.into())
 }
 
 /// Would connect without waiting on any socket, which takes more than a call on Windows.

@@ -46,7 +46,7 @@ impl Inside {
     /// From now on. `None`: it does already.
     #[inline]
     pub fn enter() -> Option<Self> {
-        (!INSIDE.replace(true)).then_some(Self(()))
+        if INSIDE.replace(true) { None } else { Some(Self(())) }
     }
 
     /// Calls back into the program.
@@ -85,4 +85,22 @@ pub fn spawn_hidden<T: Send + 'static>(
         body()
     };
     Builder::new().name(name.to_owned()).stack_size(stack).spawn(marked).map_err(|_| Errno::AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_inside_until_the_outermost_call_ends() {
+        let outer = Inside::enter().expect("outside");
+        assert!(Inside::enter().is_none());
+        assert!(Inside::enter().is_none(), "still inside");
+        outer.outside(|| assert!(Inside::enter().is_some()));
+        assert!(Inside::enter().is_none());
+        drop(outer);
+        assert!(Inside::enter().is_some());
+        let hidden = spawn_hidden("wsd-test", DEFAULT_STACK, || Inside::enter().is_none());
+        assert!(hidden.expect("a thread").join().expect("no panic"));
+    }
 }

@@ -1,5 +1,7 @@
 //! Winsock's error numbers.
 
+use std::sync::OnceLock;
+
 use windows_sys::Win32::Networking::WinSock as ws;
 
 use super::Errno;
@@ -57,6 +59,18 @@ impl Errno {
         // SAFETY: reads a number of this thread.
         Self::from_raw_os_error(unsafe { ws::WSAGetLastError() })
     }
+}
+
+/// Sees to it that Winsock works as long as this process, whatever the program does.
+pub(super) fn start() -> Result<(), Errno> {
+    static STARTED: OnceLock<i32> = OnceLock::new();
+    let result = *STARTED.get_or_init(|| {
+        // SAFETY: integers and bytes, for which zero is valid.
+        let mut facts: ws::WSADATA = unsafe { core::mem::zeroed() };
+        // SAFETY: a local variable.
+        unsafe { ws::WSAStartup(0x0202, &raw mut facts) }
+    });
+    if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(result)) }
 }
 
 /// What a call of Winsock returned: 0, or an error of this thread.

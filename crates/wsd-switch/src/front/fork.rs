@@ -29,11 +29,6 @@ pub fn forget_in_child() {
     process::forget_in_child();
 }
 
-/// Before `execve(2)` and, in the parent, before a spawn: sockets that survive into the new image go back to TCP for good.
-pub fn before_exec() {
-    process::before_exec();
-}
-
 /// `execve(2)` returned: the process goes on.
 pub fn exec_failed() {
     process::exec_failed();

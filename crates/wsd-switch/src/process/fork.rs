@@ -2,17 +2,12 @@
 
 use std::cell::Cell;
 
-use wsd_os::atomic::Ordering;
-
-use super::leave;
 use crate::access;
-use crate::family::{self, Life, children, table};
+use crate::family::{self, children, table};
 use crate::first;
-use crate::reason::Reason;
 use crate::service::{kick, pump, working};
 use crate::sharing::{self, fork::Heirloom};
 use crate::stream::channel;
-use crate::stream::state::Stream;
 use crate::wait::{bells, epoll, pair, sets};
 
 thread_local! {
@@ -97,24 +92,6 @@ pub(crate) fn serve_in_child() {
 pub(crate) fn forget_in_child() {
     family::leave();
     wsd_os::fd::close_hidden_in_child(&[crate::trace::descriptor()]);
-}
-
-/// Descriptors that survive into the new image leave our reach.
-pub(crate) fn before_exec() {
-    let Some(family) = family::get() else { return };
-    let me = family.me();
-    let highest = me.descriptors.load(Ordering::Acquire) as usize;
-    for (fd, entry) in me.table.iter().enumerate().take(highest) {
-        let (Some(index), Ok(fd)) = (entry.load(Ordering::Acquire).checked_sub(1), i32::try_from(fd)) else {
-            continue;
-        };
-        if !wsd_os::fd::is_close_on_exec(wsd_os::fd::borrow(fd))
-            && let Some(stream) = Stream::at(index)
-            && stream.record.life() != Life::Listening
-        {
-            let _ = leave(&stream.with(fd), Reason::Exec);
-        }
-    }
 }
 
 /// Nothing was changed that a process which goes on would miss.

@@ -17,8 +17,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::cli::BenchArgs;
-use crate::output::{self, Progress};
+use crate::output;
 use crate::process::Mode;
+use crate::progress::Progress;
 use crate::run;
 use pair::Pair;
 use report::{Problem, Report};

@@ -12,8 +12,9 @@ use super::work::{Counters, PerMessage};
 use super::workload::{Better, Kind, Workload};
 use super::{Error, Plan};
 use crate::cli::BenchArgs;
-use crate::output::{self, Progress};
+use crate::output;
 use crate::process::Mode;
+use crate::progress::Progress;
 use crate::{run, table};
 
 /// What is compared, and by which programs. perftest gives half of a round trip, and so does rstream.

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use crate::cli::{DemoArgs, DemoWorkload};
 use crate::list::Connection;
-use crate::output::{self, Progress};
+use crate::output;
 use crate::process::Mode;
+use crate::progress::Progress;
 use crate::run;
 use stage::{Stage, StageError};
 

@@ -30,11 +30,11 @@ impl Connection {
 /// Why connections cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot look at the running processes: {0}; is /proc mounted?")]
-pub(crate) struct Unavailable(rustix::io::Errno);
+pub(crate) struct Unavailable(String);
 
 /// The connections of all processes that this user may look at.
 pub(crate) fn connections() -> Result<Vec<Connection>, Unavailable> {
-    let found = inspect::connections().map_err(Unavailable)?;
+    let found = inspect::connections().map_err(|error| Unavailable(error.to_string()))?;
     Ok(found.into_iter().map(Connection::from).collect())
 }
 

@@ -3,17 +3,17 @@
 mod elf;
 mod preload;
 mod program;
+mod settings;
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::RunArgs;
 use crate::output;
+
+use settings::SettingError;
 
 pub(crate) use preload::{LibraryError, library, with_switch, without_switch};
 
@@ -41,40 +41,8 @@ fn prepare(args: &RunArgs) -> Result<Command, Error> {
     let mut command = Command::new(program);
     command.args(arguments);
     with_switch(&mut command)?;
-    if let Some(provider) = &args.provider {
-        command.env("WSDIRECT_PROVIDER", provider_name(provider)?);
-    }
-    if let Some(connect) = args.connect {
-        command.env("WSDIRECT_CONNECT", connect.name());
-    }
-    if let Some(config) = &args.config {
-        command.env("WSDIRECT_CONFIG", readable(config)?);
-    }
-    if let Some(trace) = &args.trace {
-        command.env("WSDIRECT_TRACE", appendable(trace)?);
-    }
+    settings::apply(&mut command, args)?;
     Ok(command)
-}
-
-/// A path must stay right when the program changes its folder; a name is a name.
-fn provider_name(provider: &OsStr) -> Result<PathBuf, Error> {
-    let path = Path::new(provider);
-    if provider.as_bytes().contains(&b'/') { readable(path) } else { Ok(path.to_path_buf()) }
-}
-
-fn readable(path: &Path) -> Result<PathBuf, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
-    }
-    std::path::absolute(path).map_err(unreadable)
-}
-
-fn appendable(path: &Path) -> Result<PathBuf, Error> {
-    let unwritable = |source| Error::Unwritable { path: path.to_path_buf(), source };
-    OpenOptions::new().append(true).create(true).open(path).map_err(unwritable)?;
-    std::path::absolute(path).map_err(unwritable)
 }
 
 /// Why a program was not run.
@@ -84,10 +52,8 @@ pub(crate) enum Error {
     NoProgram,
     #[error(transparent)]
     Library(#[from] LibraryError),
-    #[error("cannot read {}: {source}; give a file that exists and that you may read", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("cannot write the trace file {}: {source}; give a file in a folder that you may write to", path.display())]
-    Unwritable { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     #[error("cannot run {}: {}", program.display(), explain(source))]
     Execute { program: PathBuf, source: io::Error },
 }

@@ -1,0 +1,17 @@
+//! The switch in front of Winsock: a library that is loaded into a program, and hooks the functions by which that uses sockets
+//! (docs/windows.md).
+//!
+//! A hook is a few lines around a safe function: it finds out whether the socket is tracked, and passes the call on if not.
+#![cfg(windows)]
+
+mod children;
+mod connect;
+mod data;
+mod hook;
+mod messages;
+mod options;
+mod original;
+mod result;
+mod sockets;
+mod start;
+mod wait;

@@ -1,0 +1,203 @@
+//! `WSASend` and `WSARecv`, and files' reading and writing of sockets.
+
+use std::io::{IoSlice, IoSliceMut};
+
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Networking::WinSock::{LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKET, WSABUF};
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::core::BOOL;
+use wsd_os::Errno;
+use wsd_switch::front;
+use wsd_switch::reason::Reason;
+
+use crate::data::{recv_tracked, send_tracked};
+use crate::original;
+use crate::result::{answer, answer_bool, done, succeeded, tracked};
+
+/// The call completes later, which only the kernel can do for it.
+fn leave(socket: SOCKET) {
+    let _ = tracked(socket, |found, _| front::leave(found, Reason::KernelCall));
+}
+
+/// What the program sends.
+///
+/// # Safety
+///
+/// `count` buffers, which can be read, for `'a`.
+unsafe fn sources<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSlice<'a>>, Errno> {
+    if buffers.is_null() {
+        return Err(Errno::FAULT);
+    }
+    // SAFETY: the contract.
+    let buffers = unsafe { core::slice::from_raw_parts(buffers, count as usize) };
+    let of = |buffer: &WSABUF| match (buffer.buf.is_null(), buffer.len) {
+        (_, 0) => Ok(IoSlice::new(&[])),
+        (true, _) => Err(Errno::FAULT),
+        // SAFETY: the contract.
+        (false, len) => Ok(IoSlice::new(unsafe { core::slice::from_raw_parts(buffer.buf, len as usize) })),
+    };
+    buffers.iter().map(of).collect()
+}
+
+/// Where the program receives.
+///
+/// # Safety
+///
+/// `count` buffers, which can be written by the caller alone, for `'a`.
+unsafe fn targets<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSliceMut<'a>>, Errno> {
+    if buffers.is_null() {
+        return Err(Errno::FAULT);
+    }
+    // SAFETY: the contract.
+    let buffers = unsafe { core::slice::from_raw_parts(buffers, count as usize) };
+    let of = |buffer: &WSABUF| match (buffer.buf.is_null(), buffer.len) {
+        (_, 0) => Ok(IoSliceMut::new(&mut [])),
+        (true, _) => Err(Errno::FAULT),
+        // SAFETY: the contract.
+        (false, len) => {
+            Ok(IoSliceMut::new(unsafe { core::slice::from_raw_parts_mut(buffer.buf, len as usize) }))
+        }
+    };
+    buffers.iter().map(of).collect()
+}
+
+/// # Safety
+/// As WSASend.
+pub(crate) unsafe extern "system" fn wsa_send(
+    socket: SOCKET,
+    buffers: *const WSABUF,
+    count: u32,
+    sent: *mut u32,
+    flags: u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel =
+        |sent| unsafe { original::WSASend(socket, buffers, count, sent, flags, overlapped, routine) };
+    if !overlapped.is_null() {
+        leave(socket);
+        return kernel(sent);
+    }
+    let by_kernel = || {
+        let mut bytes = 0;
+        done(kernel(&raw mut bytes)).map(|()| bytes as usize)
+    };
+    // SAFETY: the program's buffers.
+    let serve = |found| {
+        unsafe { sources(buffers, count) }.and_then(|data| send_tracked(found, &data, flags, by_kernel))
+    };
+    // SAFETY: the program's place for it.
+    let served = tracked(socket, |found, _| answer(serve(found).map(|bytes| unsafe { told(sent, bytes) })));
+    served.unwrap_or_else(|| kernel(sent))
+}
+
+/// # Safety
+/// As WSARecv.
+pub(crate) unsafe extern "system" fn wsa_recv(
+    socket: SOCKET,
+    buffers: *const WSABUF,
+    count: u32,
+    received: *mut u32,
+    flags: *mut u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel =
+        |received| unsafe { original::WSARecv(socket, buffers, count, received, flags, overlapped, routine) };
+    if !overlapped.is_null() {
+        leave(socket);
+        return kernel(received);
+    }
+    let by_kernel = || {
+        let mut bytes = 0;
+        done(kernel(&raw mut bytes)).map(|()| bytes as usize)
+    };
+    let serve = |found| {
+        // SAFETY: the program's place for them, or null.
+        let wanted = unsafe { flags.as_ref() }.copied().ok_or(Errno::FAULT)?;
+        // SAFETY: the program's buffers.
+        let mut data = unsafe { targets(buffers, count) }?;
+        recv_tracked(found, &mut data, wanted, by_kernel)
+    };
+    // SAFETY: the program's place for it.
+    let served =
+        tracked(socket, |found, _| answer(serve(found).map(|bytes| unsafe { told(received, bytes) })));
+    served.unwrap_or_else(|| kernel(received))
+}
+
+/// Tells the program how much was moved.
+///
+/// # Safety
+///
+/// `place` is null, or can be written.
+unsafe fn told(place: *mut u32, bytes: usize) {
+    if !place.is_null() {
+        // SAFETY: the contract.
+        unsafe { place.write_unaligned(bytes as u32) };
+    }
+}
+
+/// # Safety
+/// As ReadFile.
+pub(crate) unsafe extern "system" fn read_file(
+    file: HANDLE,
+    data: *mut u8,
+    length: u32,
+    read: *mut u32,
+    overlapped: *mut OVERLAPPED,
+) -> BOOL {
+    let socket = file as SOCKET;
+    // SAFETY: the program's own arguments.
+    let kernel = |read| unsafe { original::ReadFile(file, data, length, read, overlapped) };
+    if !overlapped.is_null() {
+        leave(socket);
+        return kernel(read);
+    }
+    let by_kernel = || {
+        let mut bytes = 0;
+        succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
+    };
+    let buffer = WSABUF { len: length, buf: data };
+    // SAFETY: the program's buffer.
+    let serve = |found| {
+        unsafe { targets(&raw const buffer, 1) }
+            .and_then(|mut data| recv_tracked(found, &mut data, 0, by_kernel))
+    };
+    // SAFETY: the program's place for it.
+    let served =
+        tracked(socket, |found, _| answer_bool(serve(found).map(|bytes| unsafe { told(read, bytes) })));
+    served.unwrap_or_else(|| kernel(read))
+}
+
+/// # Safety
+/// As WriteFile.
+pub(crate) unsafe extern "system" fn write_file(
+    file: HANDLE,
+    data: *const u8,
+    length: u32,
+    written: *mut u32,
+    overlapped: *mut OVERLAPPED,
+) -> BOOL {
+    let socket = file as SOCKET;
+    // SAFETY: the program's own arguments.
+    let kernel = |written| unsafe { original::WriteFile(file, data, length, written, overlapped) };
+    if !overlapped.is_null() {
+        leave(socket);
+        return kernel(written);
+    }
+    let by_kernel = || {
+        let mut bytes = 0;
+        succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
+    };
+    let buffer = WSABUF { len: length, buf: data.cast_mut() };
+    // SAFETY: the program's buffer.
+    let serve = |found| {
+        unsafe { sources(&raw const buffer, 1) }.and_then(|data| send_tracked(found, &data, 0, by_kernel))
+    };
+    // SAFETY: the program's place for it.
+    let served =
+        tracked(socket, |found, _| answer_bool(serve(found).map(|bytes| unsafe { told(written, bytes) })));
+    served.unwrap_or_else(|| kernel(written))
+}

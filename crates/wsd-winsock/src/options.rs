@@ -1,0 +1,142 @@
+//! Options and requests of sockets.
+
+use core::ffi::c_void;
+
+use windows_sys::Win32::Networking::WinSock::{
+    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIOCATMARK, SO_ERROR, SOCKET, SOL_SOCKET,
+};
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use wsd_os::Errno;
+use wsd_switch::front::{self, Socket};
+
+use crate::original;
+use crate::result::{answer, done, tracked};
+
+/// What the switch knows better than the kernel.
+fn asked(socket: Socket, code: i32) -> Option<u32> {
+    match code {
+        FIONREAD => front::readable_bytes(socket).map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+        SIOCATMARK => front::at_mark(socket).map(u32::from),
+        _ => None,
+    }
+}
+
+/// # Safety
+/// As ioctlsocket.
+pub(crate) unsafe extern "system" fn ioctlsocket(socket: SOCKET, command: i32, argument: *mut u32) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel = || done(unsafe { original::ioctlsocket(socket, command, argument) });
+    let serve = |found| {
+        // SAFETY: the program's place for it, or null.
+        let argument = unsafe { argument.as_mut() };
+        match (asked(found, command), argument) {
+            (Some(known), Some(place)) => {
+                *place = known;
+                Ok(())
+            }
+            (_, wanted) => {
+                let wanted = wanted.map(|value| *value);
+                kernel().inspect(|()| noted(found, command, wanted))
+            }
+        }
+    };
+    answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
+}
+
+/// A request has succeeded: what follows for the switch.
+fn noted(socket: Socket, code: i32, argument: Option<u32>) {
+    if code == FIONBIO
+        && let Some(on) = argument
+    {
+        front::nonblocking_changed(socket, on != 0);
+    }
+}
+
+/// # Safety
+/// As WSAIoctl.
+pub(crate) unsafe extern "system" fn wsa_ioctl(
+    socket: SOCKET,
+    code: u32,
+    input: *const c_void,
+    input_length: u32,
+    output: *mut c_void,
+    output_length: u32,
+    returned: *mut u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    let kernel = || {
+        // SAFETY: the program's own arguments.
+        done(unsafe {
+            original::WSAIoctl(
+                socket,
+                code,
+                input,
+                input_length,
+                output,
+                output_length,
+                returned,
+                overlapped,
+                routine,
+            )
+        })
+    };
+    let (asks, sets) = (output_length >= 4 && !output.is_null(), input_length >= 4 && !input.is_null());
+    let serve = |found| match asked(found, code as i32).filter(|_| asks && overlapped.is_null()) {
+        Some(known) => {
+            // SAFETY: the program's place for it, of four bytes at least.
+            unsafe { output.cast::<u32>().write_unaligned(known) };
+            // SAFETY: the program's place for it, or null.
+            if let Some(returned) = unsafe { returned.as_mut() } {
+                *returned = 4;
+            }
+            Ok(())
+        }
+        None => {
+            // SAFETY: the program's own, of four bytes at least.
+            let wanted = sets.then(|| unsafe { input.cast::<u32>().read_unaligned() });
+            kernel().inspect(|()| noted(found, code as i32, wanted))
+        }
+    };
+    answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
+}
+
+/// # Safety
+/// As setsockopt.
+pub(crate) unsafe extern "system" fn setsockopt(
+    socket: SOCKET,
+    level: i32,
+    name: i32,
+    value: *const u8,
+    length: i32,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel = || done(unsafe { original::setsockopt(socket, level, name, value, length) });
+    let serve = |found| kernel().inspect(|()| front::option_changed(found, level, name));
+    answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
+}
+
+/// # Safety
+/// As getsockopt.
+pub(crate) unsafe extern "system" fn getsockopt(
+    socket: SOCKET,
+    level: i32,
+    name: i32,
+    value: *mut u8,
+    length: *mut i32,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel = || done(unsafe { original::getsockopt(socket, level, name, value, length) });
+    let serve = |found| {
+        kernel()?;
+        if level == SOL_SOCKET
+            && name == SO_ERROR
+            && let Some(error) = front::take_error(found)
+        {
+            // SAFETY: the kernel has just written an int there.
+            unsafe { value.cast::<i32>().write_unaligned(error.raw_os_error()) };
+        }
+        Ok::<(), Errno>(())
+    };
+    answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
+}

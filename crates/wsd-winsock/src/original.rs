@@ -1,0 +1,87 @@
+//! The functions that are hooked, as they were.
+
+use core::ffi::c_void;
+
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Networking::WinSock::{
+    FD_SET, LPCONDITIONPROC, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TIMEVAL, WSABUF,
+    WSAPOLLFD, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
+};
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::core::BOOL;
+
+use crate::hook::hooks;
+use crate::{children, connect, data, messages, options, sockets, wait};
+
+hooks! {
+    c"ws2_32.dll" {
+        fn socket(family: i32, kind: i32, protocol: i32) -> SOCKET = sockets::socket;
+        fn WSASocketW(family: i32, kind: i32, protocol: i32, info: *const WSAPROTOCOL_INFOW, group: u32, flags: u32) -> SOCKET
+            = sockets::wsa_socket_w;
+        fn WSASocketA(family: i32, kind: i32, protocol: i32, info: *const WSAPROTOCOL_INFOA, group: u32, flags: u32) -> SOCKET
+            = sockets::wsa_socket_a;
+        fn closesocket(socket: SOCKET) -> i32 = sockets::closesocket;
+        fn shutdown(socket: SOCKET, how: i32) -> i32 = sockets::shutdown;
+        fn WSADuplicateSocketW(socket: SOCKET, process: u32, info: *mut WSAPROTOCOL_INFOW) -> i32
+            = sockets::duplicate_w;
+        fn WSADuplicateSocketA(socket: SOCKET, process: u32, info: *mut WSAPROTOCOL_INFOA) -> i32
+            = sockets::duplicate_a;
+        fn listen(socket: SOCKET, backlog: i32) -> i32 = connect::listen;
+        fn connect(socket: SOCKET, name: *const SOCKADDR, length: i32) -> i32 = connect::connect;
+        fn WSAConnect(
+            socket: SOCKET, name: *const SOCKADDR, length: i32, caller: *const WSABUF, callee: *mut WSABUF,
+            sqos: *const c_void, gqos: *const c_void,
+        ) -> i32 = connect::wsa_connect;
+        fn accept(socket: SOCKET, name: *mut SOCKADDR, length: *mut i32) -> SOCKET = connect::accept;
+        fn WSAAccept(
+            socket: SOCKET, name: *mut SOCKADDR, length: *mut i32, condition: LPCONDITIONPROC, context: usize,
+        ) -> SOCKET = connect::wsa_accept;
+        fn send(socket: SOCKET, data: *const u8, length: i32, flags: i32) -> i32 = data::send;
+        fn recv(socket: SOCKET, data: *mut u8, length: i32, flags: i32) -> i32 = data::recv;
+        fn sendto(
+            socket: SOCKET, data: *const u8, length: i32, flags: i32, name: *const SOCKADDR, name_length: i32,
+        ) -> i32 = data::sendto;
+        fn recvfrom(
+            socket: SOCKET, data: *mut u8, length: i32, flags: i32, name: *mut SOCKADDR, name_length: *mut i32,
+        ) -> i32 = data::recvfrom;
+        fn WSASend(
+            socket: SOCKET, buffers: *const WSABUF, count: u32, sent: *mut u32, flags: u32,
+            overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = messages::wsa_send;
+        fn WSARecv(
+            socket: SOCKET, buffers: *const WSABUF, count: u32, received: *mut u32, flags: *mut u32,
+            overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = messages::wsa_recv;
+        fn ioctlsocket(socket: SOCKET, command: i32, argument: *mut u32) -> i32 = options::ioctlsocket;
+        fn WSAIoctl(
+            socket: SOCKET, code: u32, input: *const c_void, input_length: u32, output: *mut c_void,
+            output_length: u32, returned: *mut u32, overlapped: *mut OVERLAPPED,
+            routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = options::wsa_ioctl;
+        fn setsockopt(socket: SOCKET, level: i32, name: i32, value: *const u8, length: i32) -> i32
+            = options::setsockopt;
+        fn getsockopt(socket: SOCKET, level: i32, name: i32, value: *mut u8, length: *mut i32) -> i32
+            = options::getsockopt;
+        fn select(
+            count: i32, reads: *mut FD_SET, writes: *mut FD_SET, errors: *mut FD_SET, timeout: *const TIMEVAL,
+        ) -> i32 = wait::select;
+        fn WSAPoll(sockets: *mut WSAPOLLFD, count: u32, timeout: i32) -> i32 = wait::poll;
+        fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = wait::event_select;
+        fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = wait::async_select;
+    }
+    c"kernelbase.dll" {
+        fn CloseHandle(handle: HANDLE) -> BOOL = sockets::close_handle;
+        fn DuplicateHandle(
+            from: HANDLE, handle: HANDLE, to: HANDLE, made: *mut HANDLE, access: u32, inherit: BOOL, options: u32,
+        ) -> BOOL = sockets::duplicate_handle;
+        fn ReadFile(file: HANDLE, data: *mut u8, length: u32, read: *mut u32, overlapped: *mut OVERLAPPED) -> BOOL
+            = messages::read_file;
+        fn WriteFile(file: HANDLE, data: *const u8, length: u32, written: *mut u32, overlapped: *mut OVERLAPPED) -> BOOL
+            = messages::write_file;
+        fn CreateProcessInternalW(
+            token: HANDLE, program: *const u16, line: *mut u16, process_security: *const c_void,
+            thread_security: *const c_void, inherit: BOOL, flags: u32, environment: *const c_void,
+            folder: *const u16, startup: *const c_void, information: *mut c_void, restricted: *mut HANDLE,
+        ) -> BOOL = children::create_process;
+    }
+}
