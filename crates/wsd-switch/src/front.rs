@@ -31,6 +31,13 @@ pub struct Socket {
     pub(crate) generation: u32,
 }
 
+impl Socket {
+    /// The descriptor by which it was found.
+    pub fn descriptor(self) -> i32 {
+        self.fd
+    }
+}
+
 /// Whether the switch did the work of a call, or the front end passes it to the kernel unchanged.
 #[derive(Debug)]
 pub enum Outcome<T> {
@@ -44,6 +51,8 @@ pub enum Outcome<T> {
 mod epoll;
 #[cfg(target_os = "linux")]
 mod fork;
+#[cfg(windows)]
+mod pending;
 
 #[cfg(target_os = "linux")]
 pub use epoll::{EpollEvent, epoll_ctl, epoll_wait, watched};
@@ -51,6 +60,8 @@ pub use epoll::{EpollEvent, epoll_ctl, epoll_wait, watched};
 pub use fork::{
     after_fork_in_child, after_fork_in_parent, before_fork, exec_failed, forget_in_child, serve_in_child,
 };
+#[cfg(windows)]
+pub use pending::{Operation, Way, cancel, submit};
 /// One entry of a poll set, laid out as the C library has it.
 pub use wsd_os::poll::PollFd;
 /// How [`accept`] makes a descriptor.

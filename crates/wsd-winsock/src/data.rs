@@ -18,7 +18,7 @@ mod known {
 }
 
 /// As the switch knows them.
-fn flags_of(flags: u32) -> u32 {
+pub(crate) fn flags_of(flags: u32) -> u32 {
     let one = |flag: i32, known| if flags & flag as u32 != 0 { known } else { 0 };
     one(MSG_OOB, known::OOB) | one(MSG_PEEK, known::PEEK) | one(MSG_WAITALL, known::WAITALL) | known::NOSIGNAL
 }

@@ -5,12 +5,15 @@
 #![cfg(windows)]
 
 mod children;
+mod completion;
 mod connect;
 mod data;
+mod extensions;
 mod hook;
 mod messages;
 mod options;
 mod original;
+mod overlapped;
 mod result;
 mod sockets;
 mod start;

@@ -7,17 +7,12 @@ use windows_sys::Win32::Networking::WinSock::{LPWSAOVERLAPPED_COMPLETION_ROUTINE
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::BOOL;
 use wsd_os::Errno;
-use wsd_switch::front;
-use wsd_switch::reason::Reason;
+use wsd_switch::front::Way;
 
 use crate::data::{recv_tracked, send_tracked};
 use crate::original;
+use crate::overlapped::Transfer;
 use crate::result::{answer, answer_bool, done, succeeded, tracked};
-
-/// The call completes later, which only the kernel can do for it.
-fn leave(socket: SOCKET) {
-    let _ = tracked(socket, |found, _| front::leave(found, Reason::KernelCall));
-}
 
 /// What the program sends.
 ///
@@ -76,8 +71,15 @@ pub(crate) unsafe extern "system" fn wsa_send(
     let kernel =
         |sent| unsafe { original::WSASend(socket, buffers, count, sent, flags, overlapped, routine) };
     if !overlapped.is_null() {
-        leave(socket);
-        return kernel(sent);
+        let begin = |found| {
+            // SAFETY: the program's own arguments, which are the operation's until it is over.
+            unsafe { Transfer::new(found, Way::Send, buffers, count, flags, overlapped, routine) }
+                .and_then(|transfer| transfer.begin(found))
+        };
+        // SAFETY: the program's place for it.
+        let begun =
+            tracked(socket, |found, _| answer(begin(found).map(|bytes| unsafe { told(sent, bytes) })));
+        return begun.unwrap_or_else(|| kernel(sent));
     }
     let by_kernel = || {
         let mut bytes = 0;
@@ -107,8 +109,17 @@ pub(crate) unsafe extern "system" fn wsa_recv(
     let kernel =
         |received| unsafe { original::WSARecv(socket, buffers, count, received, flags, overlapped, routine) };
     if !overlapped.is_null() {
-        leave(socket);
-        return kernel(received);
+        let begin = |found| {
+            // SAFETY: the program's place for them, or null.
+            let wanted = unsafe { flags.as_ref() }.copied().ok_or(Errno::FAULT)?;
+            // SAFETY: the program's own arguments, which are the operation's until it is over.
+            unsafe { Transfer::new(found, Way::Receive, buffers, count, wanted, overlapped, routine) }
+                .and_then(|transfer| transfer.begin(found))
+        };
+        // SAFETY: the program's place for it.
+        let begun =
+            tracked(socket, |found, _| answer(begin(found).map(|bytes| unsafe { told(received, bytes) })));
+        return begun.unwrap_or_else(|| kernel(received));
     }
     let by_kernel = || {
         let mut bytes = 0;
@@ -139,6 +150,28 @@ unsafe fn told(place: *mut u32, bytes: usize) {
     }
 }
 
+/// ReadFile or WriteFile of a socket, to complete later. `None`: it is not tracked.
+///
+/// # Safety
+/// As ReadFile, for [`Way::Receive`], or WriteFile.
+unsafe fn file_operation(
+    socket: SOCKET,
+    way: Way,
+    data: *mut u8,
+    length: u32,
+    moved: *mut u32,
+    overlapped: *mut OVERLAPPED,
+) -> Option<BOOL> {
+    let buffer = WSABUF { len: length, buf: data };
+    let begin = |found| {
+        // SAFETY: the contract: the memory is the operation's until it is over. The buffer's description is read at once.
+        unsafe { Transfer::new(found, way, &raw const buffer, 1, 0, overlapped, None) }
+            .and_then(|transfer| transfer.begin(found))
+    };
+    // SAFETY: the program's place for it.
+    tracked(socket, |found, _| answer_bool(begin(found).map(|bytes| unsafe { told(moved, bytes) })))
+}
+
 /// # Safety
 /// As ReadFile.
 pub(crate) unsafe extern "system" fn read_file(
@@ -152,8 +185,9 @@ pub(crate) unsafe extern "system" fn read_file(
     // SAFETY: the program's own arguments.
     let kernel = |read| unsafe { original::ReadFile(file, data, length, read, overlapped) };
     if !overlapped.is_null() {
-        leave(socket);
-        return kernel(read);
+        // SAFETY: the program's own arguments.
+        let begun = unsafe { file_operation(socket, Way::Receive, data, length, read, overlapped) };
+        return begun.unwrap_or_else(|| kernel(read));
     }
     let by_kernel = || {
         let mut bytes = 0;
@@ -184,8 +218,10 @@ pub(crate) unsafe extern "system" fn write_file(
     // SAFETY: the program's own arguments.
     let kernel = |written| unsafe { original::WriteFile(file, data, length, written, overlapped) };
     if !overlapped.is_null() {
-        leave(socket);
-        return kernel(written);
+        // SAFETY: the program's own arguments.
+        let begun =
+            unsafe { file_operation(socket, Way::Send, data.cast_mut(), length, written, overlapped) };
+        return begun.unwrap_or_else(|| kernel(written));
     }
     let by_kernel = || {
         let mut bytes = 0;

@@ -3,14 +3,15 @@
 use core::ffi::c_void;
 
 use windows_sys::Win32::Networking::WinSock::{
-    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIOCATMARK, SO_ERROR, SOCKET, SOL_SOCKET,
+    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK,
+    SO_ERROR, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
 
-use crate::original;
 use crate::result::{answer, done, tracked};
+use crate::{extensions, original};
 
 /// What the switch knows better than the kernel.
 fn asked(socket: Socket, code: i32) -> Option<u32> {
@@ -95,7 +96,13 @@ pub(crate) unsafe extern "system" fn wsa_ioctl(
         None => {
             // SAFETY: the program's own, of four bytes at least.
             let wanted = sets.then(|| unsafe { input.cast::<u32>().read_unaligned() });
-            kernel().inspect(|()| noted(found, code as i32, wanted))
+            kernel().inspect(|()| {
+                noted(found, code as i32, wanted);
+                if code == SIO_GET_EXTENSION_FUNCTION_POINTER && overlapped.is_null() {
+                    // SAFETY: the kernel has just read the one and written the other.
+                    unsafe { extensions::stand_before(input.cast(), output.cast()) };
+                }
+            })
         }
     };
     answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
@@ -112,7 +119,18 @@ pub(crate) unsafe extern "system" fn setsockopt(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::setsockopt(socket, level, name, value, length) });
-    let serve = |found| kernel().inspect(|()| front::option_changed(found, level, name));
+    let serve = |found| {
+        kernel()?;
+        match (level, name) {
+            // SAFETY: the kernel has just read a socket there.
+            (SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT) => {
+                extensions::accepted(socket, unsafe { value.cast::<SOCKET>().read_unaligned() })
+            }
+            (SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT) => front::connected(found, Ok(())),
+            _ => front::option_changed(found, level, name),
+        }
+        Ok(())
+    };
     answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
 }
 

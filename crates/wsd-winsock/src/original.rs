@@ -11,7 +11,7 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::BOOL;
 
 use crate::hook::hooks;
-use crate::{children, connect, data, messages, options, sockets, wait};
+use crate::{children, completion, connect, data, messages, options, sockets, wait};
 
 hooks! {
     c"ws2_32.dll" {
@@ -66,8 +66,14 @@ hooks! {
             count: i32, reads: *mut FD_SET, writes: *mut FD_SET, errors: *mut FD_SET, timeout: *const TIMEVAL,
         ) -> i32 = wait::select;
         fn WSAPoll(sockets: *mut WSAPOLLFD, count: u32, timeout: i32) -> i32 = wait::poll;
+        fn WSAGetOverlappedResult(
+            socket: SOCKET, overlapped: *const OVERLAPPED, bytes: *mut u32, wait: BOOL, flags: *mut u32,
+        ) -> BOOL = completion::wsa_result;
         fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = wait::event_select;
         fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = wait::async_select;
+    }
+    c"kernel32.dll" {
+        fn SetFileCompletionNotificationModes(file: HANDLE, modes: u8) -> BOOL = completion::set_modes;
     }
     c"kernelbase.dll" {
         fn CloseHandle(handle: HANDLE) -> BOOL = sockets::close_handle;
@@ -78,6 +84,12 @@ hooks! {
             = messages::read_file;
         fn WriteFile(file: HANDLE, data: *const u8, length: u32, written: *mut u32, overlapped: *mut OVERLAPPED) -> BOOL
             = messages::write_file;
+        fn CreateIoCompletionPort(file: HANDLE, port: HANDLE, key: usize, threads: u32) -> HANDLE
+            = completion::create_port;
+        fn GetOverlappedResult(file: HANDLE, overlapped: *const OVERLAPPED, bytes: *mut u32, wait: BOOL) -> BOOL
+            = completion::result;
+        fn CancelIoEx(file: HANDLE, overlapped: *const OVERLAPPED) -> BOOL = completion::cancel_ex;
+        fn CancelIo(file: HANDLE) -> BOOL = completion::cancel;
         fn CreateProcessInternalW(
             token: HANDLE, program: *const u16, line: *mut u16, process_security: *const c_void,
             thread_security: *const c_void, inherit: BOOL, flags: u32, environment: *const c_void,

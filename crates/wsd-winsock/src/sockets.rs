@@ -9,8 +9,8 @@ use wsd_os::thread::Inside;
 use wsd_switch::front;
 use wsd_switch::reason::Reason;
 
-use crate::original;
 use crate::result::{answer, done, number, tracked};
+use crate::{completion, original};
 
 /// A socket was made; what the switch has to know of it.
 fn opened(socket: SOCKET, family: i32, kind: i32, protocol: i32) -> SOCKET {
@@ -75,6 +75,7 @@ pub(crate) unsafe extern "system" fn closesocket(socket: SOCKET) -> i32 {
     let inside = Inside::enter();
     if inside.is_some() {
         front::closing(number(socket));
+        completion::forget(number(socket));
     }
     // SAFETY: the program's own argument.
     unsafe { original::closesocket(socket) }
@@ -87,6 +88,7 @@ pub(crate) unsafe extern "system" fn close_handle(handle: HANDLE) -> BOOL {
         && let Some(_inside) = Inside::enter()
     {
         front::closing(number(handle as SOCKET));
+        completion::forget(number(handle as SOCKET));
     }
     // SAFETY: the program's own argument.
     unsafe { original::CloseHandle(handle) }

@@ -26,6 +26,8 @@ pub enum Errno {
     ALREADY,
     /// No such descriptor.
     BADF,
+    /// It was taken back before it was done.
+    CANCELED,
     /// The other side has broken the rules, or its connection.
     CONNABORTED,
     /// Nobody has the name.

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use std::thread::{Builder, JoinHandle};
 
+use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 use windows_sys::Win32::System::Threading::{GetCurrentProcessId, GetCurrentThreadId};
 
 use super::Errno;
@@ -59,9 +60,14 @@ impl Inside {
 }
 
 impl Drop for Inside {
+    /// The thread's last error stays, which the program is about to ask for: to look at variables of a thread resets it.
     #[inline]
     fn drop(&mut self) {
+        // SAFETY: both only touch a number of this thread.
+        let error = unsafe { GetLastError() };
         INSIDE.set(false);
+        // SAFETY: as above.
+        unsafe { SetLastError(error) };
     }
 }
 

@@ -15,6 +15,7 @@ const SAME: &[(i32, Errno)] = &[
     (ws::WSAEWOULDBLOCK, Errno::AGAIN),
     (ws::WSAEALREADY, Errno::ALREADY),
     (ws::WSAEBADF, Errno::BADF),
+    (ws::WSA_OPERATION_ABORTED, Errno::CANCELED),
     (ws::WSAECONNABORTED, Errno::CONNABORTED),
     (ws::WSAECONNREFUSED, Errno::CONNREFUSED),
     (ws::WSAECONNRESET, Errno::CONNRESET),

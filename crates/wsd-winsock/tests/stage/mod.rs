@@ -14,11 +14,11 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// Starts this test program again, in a role, under the switch.
-    pub(crate) fn start(test: &str, role: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(role: &str, variables: &[(&str, &str)]) -> Self {
         let own = env::current_exe().expect("a program");
         let mut command = Command::new(wsdirect());
         command.args(["run", "--"]).arg(own).args(["--exact", "role", "--nocapture", "--test-threads", "1"]);
-        command.env("WSD_ROLE", role).env("WSD_TEST", test);
+        command.env("WSD_ROLE", role);
         command.envs(variables.iter().map(|(name, value)| (format!("WSD_{name}"), value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the command");
         let speaks = BufReader::new(child.stdout.take().expect("piped"));

@@ -1,0 +1,233 @@
+//! Microsoft's extension functions, which programs get by pointers: ours are in front of them.
+
+use core::ffi::c_void;
+use core::mem::transmute;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Networking::WinSock::{
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TRANSMIT_FILE_BUFFERS, WSAID_ACCEPTEX,
+    WSAID_CONNECTEX, WSAID_DISCONNECTEX, WSAID_TRANSMITFILE, WSAID_WSARECVMSG, WSAID_WSASENDMSG, WSAMSG,
+};
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::core::{BOOL, GUID};
+use wsd_switch::front;
+use wsd_switch::reason::Reason;
+
+use crate::connect;
+use crate::result::{number, tracked};
+
+type AcceptEx =
+    unsafe extern "system" fn(SOCKET, SOCKET, *mut c_void, u32, u32, u32, *mut u32, *mut OVERLAPPED) -> BOOL;
+type ConnectEx = unsafe extern "system" fn(
+    SOCKET,
+    *const SOCKADDR,
+    i32,
+    *const c_void,
+    u32,
+    *mut u32,
+    *mut OVERLAPPED,
+) -> BOOL;
+type DisconnectEx = unsafe extern "system" fn(SOCKET, *mut OVERLAPPED, u32, u32) -> BOOL;
+type TransmitFile = unsafe extern "system" fn(
+    SOCKET,
+    HANDLE,
+    u32,
+    u32,
+    *mut OVERLAPPED,
+    *const TRANSMIT_FILE_BUFFERS,
+    u32,
+) -> BOOL;
+type RecvMsg = unsafe extern "system" fn(
+    SOCKET,
+    *mut WSAMSG,
+    *mut u32,
+    *mut OVERLAPPED,
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32;
+type SendMsg = unsafe extern "system" fn(
+    SOCKET,
+    *const WSAMSG,
+    u32,
+    *mut u32,
+    *mut OVERLAPPED,
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32;
+
+static ACCEPT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static CONNECT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static DISCONNECT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static TRANSMIT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static RECV_MSG: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static SEND_MSG: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Puts our function in the place of the one that the program has asked for.
+///
+/// # Safety
+///
+/// `wanted` names the function that `place` leads to.
+pub(crate) unsafe fn stand_before(wanted: *const GUID, place: *mut *mut c_void) {
+    // SAFETY: the contract.
+    let wanted = unsafe { wanted.read_unaligned() };
+    let same = |one: &GUID| {
+        (one.data1, one.data2, one.data3, one.data4)
+            == (wanted.data1, wanted.data2, wanted.data3, wanted.data4)
+    };
+    let ours: [(&GUID, &AtomicPtr<c_void>, *mut c_void); 6] = [
+        (&WSAID_ACCEPTEX, &ACCEPT, accept_ex as AcceptEx as *mut c_void),
+        (&WSAID_CONNECTEX, &CONNECT, connect_ex as ConnectEx as *mut c_void),
+        (&WSAID_DISCONNECTEX, &DISCONNECT, disconnect_ex as DisconnectEx as *mut c_void),
+        (&WSAID_TRANSMITFILE, &TRANSMIT, transmit_file as TransmitFile as *mut c_void),
+        (&WSAID_WSARECVMSG, &RECV_MSG, recv_msg as RecvMsg as *mut c_void),
+        (&WSAID_WSASENDMSG, &SEND_MSG, send_msg as SendMsg as *mut c_void),
+    ];
+    if let Some((_, original, function)) = ours.into_iter().find(|(guid, _, _)| same(guid)) {
+        // SAFETY: the contract.
+        unsafe {
+            original.store(place.read_unaligned(), Ordering::Release);
+            place.write_unaligned(function);
+        }
+    }
+}
+
+/// Bytes of the connection go, or may go, a way that the switch does not see.
+fn leave(socket: SOCKET) {
+    let _ = tracked(socket, |found, _| front::leave(found, Reason::KernelCall));
+}
+
+/// A connection that AcceptEx has made was given its listener's properties.
+pub(crate) fn accepted(socket: SOCKET, listener: SOCKET) {
+    if let Some(listener) = front::find(number(listener))
+        && !STRANGE.has(number(socket))
+    {
+        connect::accepted(listener, socket);
+    }
+}
+
+/// # Safety
+/// As AcceptEx.
+unsafe extern "system" fn accept_ex(
+    listener: SOCKET,
+    socket: SOCKET,
+    place: *mut c_void,
+    data: u32,
+    local: u32,
+    peer: u32,
+    received: *mut u32,
+    overlapped: *mut OVERLAPPED,
+) -> BOOL {
+    STRANGE.note(number(socket), data != 0);
+    // SAFETY: stored before the program has got this function.
+    let function: AcceptEx = unsafe { transmute(ACCEPT.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(listener, socket, place, data, local, peer, received, overlapped) }
+}
+
+/// # Safety
+/// As ConnectEx.
+unsafe extern "system" fn connect_ex(
+    socket: SOCKET,
+    name: *const SOCKADDR,
+    length: i32,
+    data: *const c_void,
+    data_length: u32,
+    sent: *mut u32,
+    overlapped: *mut OVERLAPPED,
+) -> BOOL {
+    if !data.is_null() && data_length != 0 {
+        leave(socket);
+    }
+    // SAFETY: stored before the program has got this function.
+    let function: ConnectEx = unsafe { transmute(CONNECT.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(socket, name, length, data, data_length, sent, overlapped) }
+}
+
+/// # Safety
+/// As DisconnectEx.
+unsafe extern "system" fn disconnect_ex(
+    socket: SOCKET,
+    overlapped: *mut OVERLAPPED,
+    flags: u32,
+    rest: u32,
+) -> BOOL {
+    leave(socket);
+    // SAFETY: stored before the program has got this function.
+    let function: DisconnectEx = unsafe { transmute(DISCONNECT.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(socket, overlapped, flags, rest) }
+}
+
+/// # Safety
+/// As TransmitFile.
+unsafe extern "system" fn transmit_file(
+    socket: SOCKET,
+    file: HANDLE,
+    length: u32,
+    piece: u32,
+    overlapped: *mut OVERLAPPED,
+    buffers: *const TRANSMIT_FILE_BUFFERS,
+    flags: u32,
+) -> BOOL {
+    leave(socket);
+    // SAFETY: stored before the program has got this function.
+    let function: TransmitFile = unsafe { transmute(TRANSMIT.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(socket, file, length, piece, overlapped, buffers, flags) }
+}
+
+/// # Safety
+/// As WSARecvMsg.
+unsafe extern "system" fn recv_msg(
+    socket: SOCKET,
+    message: *mut WSAMSG,
+    received: *mut u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    leave(socket);
+    // SAFETY: stored before the program has got this function.
+    let function: RecvMsg = unsafe { transmute(RECV_MSG.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(socket, message, received, overlapped, routine) }
+}
+
+/// # Safety
+/// As WSASendMsg.
+unsafe extern "system" fn send_msg(
+    socket: SOCKET,
+    message: *const WSAMSG,
+    flags: u32,
+    sent: *mut u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    leave(socket);
+    // SAFETY: stored before the program has got this function.
+    let function: SendMsg = unsafe { transmute(SEND_MSG.load(Ordering::Acquire)) };
+    // SAFETY: the program's own arguments.
+    unsafe { function(socket, message, flags, sent, overlapped, routine) }
+}
+
+/// Sockets whose AcceptEx takes the first bytes as well, uncounted.
+static STRANGE: Strange = Strange(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+
+struct Strange(std::sync::Mutex<std::collections::BTreeSet<i32>>);
+
+impl Strange {
+    fn set(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeSet<i32>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn note(&self, socket: i32, is: bool) {
+        if is {
+            self.set().insert(socket);
+        } else {
+            self.set().remove(&socket);
+        }
+    }
+
+    fn has(&self, socket: i32) -> bool {
+        self.set().contains(&socket)
+    }
+}
