@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use windows_sys::Win32::Networking::WinSock::{LPCONDITIONPROC, SOCKADDR, SOCKET, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{INVALID_SOCKET, LPCONDITIONPROC, SOCKADDR, SOCKET, WSABUF};
 use wsd_os::Errno;
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
@@ -76,7 +76,9 @@ pub(crate) unsafe extern "system" fn wsa_accept(
     if condition.is_some() {
         // The program is asked in the middle of the call, and may use sockets then: the call is not marked as ours.
         let made = kernel();
-        let _ = tracked(socket, |listener, _| accepted(listener, made));
+        if made != INVALID_SOCKET {
+            let _ = tracked(socket, |listener, _| accepted(listener, made));
+        }
         return made;
     }
     tracked(socket, |found, _| accepted(found, kernel())).unwrap_or_else(kernel)

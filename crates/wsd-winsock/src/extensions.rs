@@ -14,8 +14,8 @@ use windows_sys::core::{BOOL, GUID};
 use wsd_switch::front;
 use wsd_switch::reason::Reason;
 
-use crate::connect;
 use crate::result::{number, tracked};
+use crate::{connect, messages};
 
 type AcceptEx =
     unsafe extern "system" fn(SOCKET, SOCKET, *mut c_void, u32, u32, u32, *mut u32, *mut OVERLAPPED) -> BOOL;
@@ -185,7 +185,16 @@ unsafe extern "system" fn recv_msg(
     overlapped: *mut OVERLAPPED,
     routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
 ) -> i32 {
-    leave(socket);
+    // SAFETY: the program's own arguments; there is no control data on a stream.
+    unsafe {
+        if messages::is_stream(socket)
+            && let Some(message) = message.as_mut()
+        {
+            let (buffers, count, flags) =
+                (message.lpBuffers, message.dwBufferCount, &raw mut message.dwFlags);
+            return messages::wsa_recv(socket, buffers, count, received, flags, overlapped, routine);
+        }
+    }
     // SAFETY: stored before the program has got this function.
     let function: RecvMsg = unsafe { transmute(RECV_MSG.load(Ordering::Acquire)) };
     // SAFETY: the program's own arguments.
@@ -202,7 +211,10 @@ unsafe extern "system" fn send_msg(
     overlapped: *mut OVERLAPPED,
     routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
 ) -> i32 {
-    leave(socket);
+    if messages::is_stream(socket) {
+        // SAFETY: the program's own arguments.
+        return unsafe { messages::wsa_send_msg(socket, message, flags, sent, overlapped, routine) };
+    }
     // SAFETY: stored before the program has got this function.
     let function: SendMsg = unsafe { transmute(SEND_MSG.load(Ordering::Acquire)) };
     // SAFETY: the program's own arguments.

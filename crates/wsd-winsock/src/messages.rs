@@ -3,16 +3,18 @@
 use std::io::{IoSlice, IoSliceMut};
 
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::Networking::WinSock::{LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKET, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, WSABUF, WSAMSG,
+};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::BOOL;
 use wsd_os::Errno;
-use wsd_switch::front::Way;
+use wsd_switch::front::{self, Way};
 
 use crate::data::{recv_tracked, send_tracked};
 use crate::original;
 use crate::overlapped::Transfer;
-use crate::result::{answer, answer_bool, done, succeeded, tracked};
+use crate::result::{answer, answer_bool, done, number, succeeded, tracked};
 
 /// What the program sends.
 ///
@@ -136,6 +138,84 @@ pub(crate) unsafe extern "system" fn wsa_recv(
     let served =
         tracked(socket, |found, _| answer(serve(found).map(|bytes| unsafe { told(received, bytes) })));
     served.unwrap_or_else(|| kernel(received))
+}
+
+/// # Safety
+/// As WSASendTo; a name means nothing on a stream.
+pub(crate) unsafe extern "system" fn wsa_send_to(
+    socket: SOCKET,
+    buffers: *const WSABUF,
+    count: u32,
+    sent: *mut u32,
+    flags: u32,
+    name: *const SOCKADDR,
+    name_length: i32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    unsafe {
+        if is_stream(socket) {
+            return wsa_send(socket, buffers, count, sent, flags, overlapped, routine);
+        }
+        original::WSASendTo(socket, buffers, count, sent, flags, name, name_length, overlapped, routine)
+    }
+}
+
+/// # Safety
+/// As WSARecvFrom; a name means nothing on a stream.
+pub(crate) unsafe extern "system" fn wsa_recv_from(
+    socket: SOCKET,
+    buffers: *const WSABUF,
+    count: u32,
+    received: *mut u32,
+    flags: *mut u32,
+    name: *mut SOCKADDR,
+    name_length: *mut i32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    unsafe {
+        if is_stream(socket) {
+            return wsa_recv(socket, buffers, count, received, flags, overlapped, routine);
+        }
+        original::WSARecvFrom(socket, buffers, count, received, flags, name, name_length, overlapped, routine)
+    }
+}
+
+/// # Safety
+/// As WSASendMsg; there is no control data on a stream.
+pub(crate) unsafe extern "system" fn wsa_send_msg(
+    socket: SOCKET,
+    message: *const WSAMSG,
+    flags: u32,
+    sent: *mut u32,
+    overlapped: *mut OVERLAPPED,
+    routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+) -> i32 {
+    // SAFETY: the program's own arguments.
+    unsafe {
+        if is_stream(socket)
+            && let Some(message) = message.as_ref()
+        {
+            return wsa_send(
+                socket,
+                message.lpBuffers,
+                message.dwBufferCount,
+                sent,
+                flags,
+                overlapped,
+                routine,
+            );
+        }
+        original::WSASendMsg(socket, message, flags, sent, overlapped, routine)
+    }
+}
+
+/// Whether the switch tracks the socket.
+pub(crate) fn is_stream(socket: SOCKET) -> bool {
+    front::find(number(socket)).is_some()
 }
 
 /// Tells the program how much was moved.

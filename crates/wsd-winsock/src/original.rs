@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
-    FD_SET, LPCONDITIONPROC, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TIMEVAL, WSABUF,
+    FD_SET, LPCONDITIONPROC, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TIMEVAL, WSABUF, WSAMSG,
     WSAPOLLFD, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
@@ -52,6 +52,21 @@ hooks! {
             socket: SOCKET, buffers: *const WSABUF, count: u32, received: *mut u32, flags: *mut u32,
             overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
         ) -> i32 = messages::wsa_recv;
+        fn WSASendTo(
+            socket: SOCKET, buffers: *const WSABUF, count: u32, sent: *mut u32, flags: u32, name: *const SOCKADDR,
+            name_length: i32, overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = messages::wsa_send_to;
+        fn WSARecvFrom(
+            socket: SOCKET, buffers: *const WSABUF, count: u32, received: *mut u32, flags: *mut u32,
+            name: *mut SOCKADDR, name_length: *mut i32, overlapped: *mut OVERLAPPED,
+            routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = messages::wsa_recv_from;
+        fn WSASendMsg(
+            socket: SOCKET, message: *const WSAMSG, flags: u32, sent: *mut u32, overlapped: *mut OVERLAPPED,
+            routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> i32 = messages::wsa_send_msg;
+        fn WSASendDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::send_disconnect;
+        fn WSARecvDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::recv_disconnect;
         fn ioctlsocket(socket: SOCKET, command: i32, argument: *mut u32) -> i32 = options::ioctlsocket;
         fn WSAIoctl(
             socket: SOCKET, code: u32, input: *const c_void, input_length: u32, output: *mut c_void,

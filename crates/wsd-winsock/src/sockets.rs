@@ -2,7 +2,8 @@
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
-    AF_INET6, FROM_PROTOCOL_INFO, INVALID_SOCKET, SOCKET, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
+    AF_INET6, FROM_PROTOCOL_INFO, INVALID_SOCKET, SD_RECEIVE, SD_SEND, SOCKET, WSABUF, WSAPROTOCOL_INFOA,
+    WSAPROTOCOL_INFOW,
 };
 use windows_sys::core::BOOL;
 use wsd_os::thread::Inside;
@@ -100,6 +101,24 @@ pub(crate) unsafe extern "system" fn shutdown(socket: SOCKET, how: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::shutdown(socket, how) });
     let served = tracked(socket, |found, _| front::shutdown(found, how, kernel));
+    answer(served.unwrap_or_else(kernel))
+}
+
+/// # Safety
+/// As WSASendDisconnect.
+pub(crate) unsafe extern "system" fn send_disconnect(socket: SOCKET, data: *const WSABUF) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel = || done(unsafe { original::WSASendDisconnect(socket, data) });
+    let served = tracked(socket, |found, _| front::shutdown(found, SD_SEND, kernel));
+    answer(served.unwrap_or_else(kernel))
+}
+
+/// # Safety
+/// As WSARecvDisconnect.
+pub(crate) unsafe extern "system" fn recv_disconnect(socket: SOCKET, data: *const WSABUF) -> i32 {
+    // SAFETY: the program's own arguments.
+    let kernel = || done(unsafe { original::WSARecvDisconnect(socket, data) });
+    let served = tracked(socket, |found, _| front::shutdown(found, SD_RECEIVE, kernel));
     answer(served.unwrap_or_else(kernel))
 }
 

@@ -148,7 +148,7 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
         _ => Step::End(Err(Errno::CONNRESET)),
     };
     let step = match step {
-        Step::Ring(..) | Step::Tcp if common.flagged(SHUT) => Step::End(Ok(0)),
+        Step::Ring(..) | Step::Tcp if common.flagged(SHUT) => Step::End(after_shutdown()),
         step => step,
     };
     drop(guard);
@@ -167,6 +167,11 @@ fn attempt(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags
         );
     }
     step
+}
+
+/// What a receive gets when nothing is left and the program has shut the direction down.
+fn after_shutdown() -> Result<usize, Errno> {
+    if cfg!(windows) { Err(Errno::PIPE) } else { Ok(0) }
 }
 
 /// The sender has named S (session protocol 4.4).

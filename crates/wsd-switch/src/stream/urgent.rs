@@ -75,7 +75,9 @@ pub(crate) fn at_mark(stream: &Stream) -> Option<bool> {
     }
     let ring = stream.channel().ok()?.recv.load()?;
     let byte = ring.writer_control().urgent.and_then(|after| after.checked_sub(1));
-    Some(byte == Some(side.ring.head()))
+    // Winsock asks whether no urgent byte is to come any more before the next one.
+    let none = cfg!(windows) && byte.is_none_or(|byte| byte < side.ring.head());
+    Some(none || byte == Some(side.ring.head()))
 }
 
 /// Whether there is urgent data that was neither taken nor passed. The receive lock is held.
