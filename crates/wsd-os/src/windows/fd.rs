@@ -2,6 +2,8 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use std::net::TcpStream;
+use std::os::windows::io::AsRawSocket;
 use std::sync::Arc;
 
 use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE, HANDLE_FLAG_INHERIT};
@@ -87,6 +89,12 @@ impl AsFd for OwnedFd {
 impl AsFd for BorrowedFd<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.clone()
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        borrow(self.as_raw_socket() as RawFd)
     }
 }
 

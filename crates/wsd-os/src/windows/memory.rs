@@ -104,11 +104,15 @@ impl SharedRegion {
     ///
     /// # Errors
     ///
-    /// As [`SharedRegion::create`]; `ADDRINUSE` if this process has one of that name.
+    /// As [`SharedRegion::create`]. If something has the name already, the section is not found.
     pub fn create_visible(name: &CStr, len: usize, options: RegionOptions) -> Result<Self, Errno> {
         let len = whole_pages(len).ok_or(Errno::INVAL)?;
         let name = visible_name(name, super::thread::pid());
-        let mut region = Self::of(View::create(len, Some(&name))?, len, options);
+        let view = match View::create(len, Some(&name)) {
+            Err(Errno::ADDRINUSE) => View::create(len, None),
+            made => made,
+        };
+        let mut region = Self::of(view?, len, options);
         region._shown = region.view.section().cloned();
         Ok(region)
     }

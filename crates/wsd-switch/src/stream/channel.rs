@@ -109,7 +109,7 @@ impl Channel {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
