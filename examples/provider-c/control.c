@@ -3,10 +3,7 @@
  */
 #include "provider.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int check_level(int level)
@@ -117,35 +114,28 @@ static int extension(const void *in, DWORD in_length, LPVOID out, DWORD room, LP
 /* Every IPv4 address of the host, read anew each time (SP-103): count, entries, then the addresses (SP-102). */
 static int address_list(LPVOID out, DWORD room, LPDWORD written)
 {
-    struct ifaddrs *all;
-    size_t count = 0, done = 0, entries = offsetof(SOCKET_ADDRESS_LIST, Address), needed;
+    size_t count = 0, entries = offsetof(SOCKET_ADDRESS_LIST, Address), needed;
+    uint32_t *all = own_addresses(&count);
     SOCKET_ADDRESS_LIST *list = out;
     SOCKADDR_IN *addresses;
 
-    if (getifaddrs(&all) != 0)
+    if (all == NULL)
         return WSAENETDOWN;
-    for (struct ifaddrs *one = all; one != NULL; one = one->ifa_next)
-        count += one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET;
     needed = entries + count * (sizeof(SOCKET_ADDRESS) + sizeof(SOCKADDR_IN));
     *written = (DWORD)needed;
     if (out == NULL || room < needed) {
-        freeifaddrs(all);
+        free(all);
         return WSAEFAULT;
     }
     addresses = (SOCKADDR_IN *)(void *)((char *)out + entries + count * sizeof(SOCKET_ADDRESS));
     list->iAddressCount = (INT)count;
-    for (struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
-        SOCKET_ADDRESS entry = {.lpSockaddr = (SOCKADDR *)&addresses[done], .iSockaddrLength = sizeof(SOCKADDR_IN)};
+    for (size_t i = 0; i < count; i++) {
+        SOCKET_ADDRESS entry = {.lpSockaddr = (SOCKADDR *)&addresses[i], .iSockaddrLength = sizeof(SOCKADDR_IN)};
 
-        if (one->ifa_addr == NULL || one->ifa_addr->sa_family != AF_INET)
-            continue;
-        addresses[done] = (SOCKADDR_IN){
-            .sin_family = WS_AF_INET,
-            .sin_addr = ((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr.s_addr,
-        };
-        memcpy((char *)out + entries + done++ * sizeof(entry), &entry, sizeof(entry));
+        addresses[i] = (SOCKADDR_IN){.sin_family = WS_AF_INET, .sin_addr = all[i]};
+        memcpy((char *)out + entries + i * sizeof(entry), &entry, sizeof(entry));
     }
-    freeifaddrs(all);
+    free(all);
     return 0;
 }
 

@@ -7,13 +7,10 @@
 #include "provider.h"
 
 #include <pthread.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
+
+#define ROUNDS 64
 
 WSPUPCALLTABLEEX upcalls;
 
@@ -23,8 +20,6 @@ static struct due *first_due, **last_due = &first_due;
 static bool settling;
 static pthread_t settler;
 
-static int set = -1; /* epoll */
-static int kick = -1; /* Wakes the thread, and only the thread takes it. */
 static struct source *sources;
 static unsigned limits; /* Sources with a deadline. */
 static bool driven, started;
@@ -113,17 +108,9 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-static void wake(void)
-{
-    if (kick >= 0)
-        eventfd_write(kick, 1);
-}
-
 bool watch(struct source *source, int fd, uint32_t events, void (*ready)(struct source *))
 {
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) != 0)
+    if (!add_to_set(source, fd, events))
         return false;
     source->fd = fd;
     source->events = events;
@@ -139,12 +126,10 @@ bool watch(struct source *source, int fd, uint32_t events, void (*ready)(struct 
 
 void watch_for(struct source *source, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
     if (source->fd < 0 || source->events == events)
         return;
     source->events = events;
-    epoll_ctl(set, EPOLL_CTL_MOD, source->fd, &event);
+    change_in_set(source, source->fd, events);
 }
 
 void unwatch(struct source *source)
@@ -152,8 +137,7 @@ void unwatch(struct source *source)
     if (source->fd < 0)
         return;
     no_limit(source);
-    /* Closing is not enough: another process may have inherited the descriptor. */
-    epoll_ctl(set, EPOLL_CTL_DEL, source->fd, NULL);
+    remove_from_set(source->fd);
     if (source->previous != NULL)
         source->previous->next = source->next;
     else
@@ -168,8 +152,7 @@ void close_source(struct source *source)
     int fd = source->fd;
 
     unwatch(source);
-    if (fd >= 0)
-        close(fd);
+    close_descriptor(fd);
 }
 
 void limit_time(struct source *source, void (*late)(struct source *))
@@ -202,13 +185,14 @@ static bool expire_one(uint64_t time)
 
 void pump(void)
 {
-    struct epoll_event event;
+    struct source *source;
     uint64_t time = limits != 0 ? now() : 0;
 
     /* One event at a time, since each may end the source of another. */
-    for (int round = 0; round < 64 && epoll_wait(set, &event, 1, 0) == 1; round++) {
-        struct source *source = event.data.ptr;
+    for (int round = 0; round < ROUNDS && (source = ready_source()) != NULL; round++) {
         source->ready(source);
+        if (round == ROUNDS - 1)
+            wake(); /* There may be more. */
     }
     while (expire_one(time))
         continue;
@@ -218,17 +202,13 @@ static void *run(void *mine)
 {
     enter();
     while (generation == (uintptr_t)mine) {
-        struct pollfd fds[] = {{.fd = set, .events = POLLIN}, {.fd = kick, .events = POLLIN}};
         int patience = limits != 0 ? 250 : -1;
-        eventfd_t ignored;
 
         leave(0, NULL);
-        poll(fds, 2, patience);
+        wait_for_sources(patience);
         enter();
-        if (generation != (uintptr_t)mine)
-            break;
-        eventfd_read(kick, &ignored);
-        pump();
+        if (generation == (uintptr_t)mine)
+            pump();
     }
     leave(0, NULL);
     return NULL;
@@ -236,15 +216,8 @@ static void *run(void *mine)
 
 bool drive(void)
 {
-    sigset_t all, before;
-
-    if (driven || !started)
-        return driven;
-    /* Signals are the program's: none may interrupt this thread. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    driven = pthread_create(&driver, NULL, run, (void *)(uintptr_t)generation) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!driven && started)
+        driven = start_thread(&driver, run, (void *)generation);
     return driven;
 }
 
@@ -266,17 +239,13 @@ static void after_fork_in_child(void)
     static const pthread_cond_t new_condition = PTHREAD_COND_INITIALIZER;
 
     for (struct source *source = sources; source != NULL; source = source->next)
-        close(source->fd);
-    if (started) {
-        close(set);
-        close(kick);
-    }
+        close_descriptor(source->fd);
+    stop_waiting();
     lock = new_lock;
     settled = new_condition;
     first_due = NULL;
     last_due = &first_due;
     sources = NULL;
-    kick = set = -1;
     limits = 0;
     settling = driven = started = false;
     forget_sockets();
@@ -287,16 +256,10 @@ bool start_engine(void)
 {
     static bool forks_noticed;
 
-    if (!forks_noticed && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
+    if (!forks_noticed && !notice_forks(before_fork, after_fork_in_parent, after_fork_in_child))
         return false;
     forks_noticed = true;
-    set = out_of_reach(epoll_create1(EPOLL_CLOEXEC));
-    kick = out_of_reach(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    started = set >= 0 && kick >= 0;
-    if (!started && set >= 0)
-        close(set);
-    if (!started && kick >= 0)
-        close(kick);
+    started = start_waiting();
     return started;
 }
 
@@ -331,9 +294,7 @@ void stop_engine(void)
         pthread_cond_wait(&settled, &lock);
     /* From inside an up-call: what is left has to be made now. */
     make_up_calls();
-    close(kick);
-    close(set);
-    kick = set = -1;
+    stop_waiting();
     driven = false;
     leave(0, NULL);
 }

@@ -6,15 +6,9 @@
  */
 #include "provider.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define ADOPT_ROUNDS 500 /* Of 10 milliseconds. */
 
@@ -45,7 +39,7 @@ static void end_handover(struct handover *handover)
         refuse(request);
     }
     drop_early(&handover->goods);
-    close(handover->fd);
+    close_descriptor(handover->fd);
     free(handover);
 }
 
@@ -63,22 +57,9 @@ void drop_handovers(void)
 /* One packet, with a body or a descriptor. */
 static bool give(int to, struct packet *packet, void *body, size_t length, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec parts[] = {{packet, sizeof(*packet)}, {body, length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    const struct part parts[] = {{packet, sizeof(*packet)}, {body, length}};
 
-    if (fd >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    }
-    return sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)(sizeof(*packet) + length);
+    return send_packet(to, parts, 2, fd) == SENT;
 }
 
 static bool give_all(int to, struct handover *handover)
@@ -98,13 +79,11 @@ static bool give_all(int to, struct handover *handover)
 static void claimed(struct source *source)
 {
     struct handover *handover = OWNER(source, struct handover, source);
-    struct ucred who = {0};
-    socklen_t length = sizeof(who);
-    int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = admit(source->fd);
 
     if (fd < 0)
         return;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0 && (DWORD)who.pid == handover->process) {
+    if (process_of_peer(fd) == handover->process) {
         if (give_all(fd, handover)) {
             /* Requests are the next process's now: no word to their peers. */
             while (handover->goods.requests != NULL) {
@@ -116,7 +95,7 @@ static void claimed(struct source *source)
         }
         end_handover(handover); /* Used once (SP-151). */
     }
-    close(fd);
+    close_descriptor(fd);
 }
 
 static void door_name(char name[64], DWORD value)
@@ -131,7 +110,7 @@ int WSPAPI wsp_duplicate_socket(SOCKET s, DWORD process, LPWSAPROTOCOL_INFOW inf
     struct request *request;
     char name[64];
     DWORD value = 0;
-    int door, code = 0;
+    int door = -1;
 
     if (info == NULL)
         return fail(WSAEFAULT, error);
@@ -145,16 +124,14 @@ int WSPAPI wsp_duplicate_socket(SOCKET s, DWORD process, LPWSAPROTOCOL_INFOW inf
         return leave(WSAEINVAL, error); /* The switch waits for them first. */
     flush(socket);
     handover = calloc(1, sizeof(*handover));
-    if (handover == NULL || socket->confirm || getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value)) {
+    if (handover == NULL || socket->confirm || !random_bytes(&value, sizeof(value))) {
         free(handover);
         return leave(WSAENOBUFS, error);
     }
     value |= value == 0;
     door_name(name, value);
-    door = open_door(name, &code);
-    if (door < 0 || !watch(&handover->source, door, EPOLLIN, claimed)) {
-        if (door >= 0)
-            close(door);
+    if (open_door(name, &door) != OPENED || !watch(&handover->source, door, READABLE, claimed)) {
+        close_descriptor(door);
         free(handover);
         return leave(WSAENOBUFS, error);
     }
@@ -187,32 +164,19 @@ int WSPAPI wsp_duplicate_socket(SOCKET s, DWORD process, LPWSAPROTOCOL_INFOW inf
 }
 
 /* The next packet of a parcel: its length, or -1. */
-static ssize_t take(int from, struct packet *packet, char *body, size_t room, int *fd)
+static long take(int from, struct packet *packet, char *body, size_t room, int *fd)
 {
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec parts[] = {{packet, sizeof(*packet)}, {body, room}};
+    const struct part parts[] = {{packet, sizeof(*packet)}, {body, room}};
 
-    *fd = -1;
     for (int round = 0; round < ADOPT_ROUNDS; round++) {
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control,
-            .msg_controllen = sizeof(control)};
-        ssize_t got = recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        struct cmsghdr *header;
+        long got = receive_packet(from, parts, 2, fd);
 
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-            enter();
-            pump(); /* The giver may be this very process. */
-            leave(0, NULL);
-            poll(&(struct pollfd){from, POLLIN, 0}, 1, 10);
-            continue;
-        }
-        header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-        if (header != NULL && header->cmsg_type == SCM_RIGHTS)
-            memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-        return got < (ssize_t)sizeof(*packet) ? -1 : got - (ssize_t)sizeof(*packet);
+        if (got != NOTHING_YET)
+            return got < (long)sizeof(*packet) ? -1 : got - (long)sizeof(*packet);
+        enter();
+        pump(); /* The giver may be this very process. */
+        leave(0, NULL);
+        wait_readable(from, 10);
     }
     return -1;
 }
@@ -221,14 +185,13 @@ static ssize_t take(int from, struct packet *packet, char *body, size_t room, in
 static bool unpack(int from, struct socket *socket, char *body)
 {
     struct packet packet;
-    ssize_t length = take(from, &packet, body, MAX_MESSAGE, &socket->source.fd);
+    long length = take(from, &packet, body, MAX_MESSAGE, &socket->source.fd);
     int fd = socket->source.fd;
     bool sound = length >= 0 && packet.kind == PARCEL && fd >= 0;
 
     socket->source.fd = -1;
     enter();
     sound = sound && drive();
-    fd = out_of_reach(fd);
     socket->local = packet.caller;
     socket->peer = packet.callee;
     socket->sequence = packet.sequence;
@@ -246,16 +209,16 @@ static bool unpack(int from, struct socket *socket, char *body)
         if (length >= 0 && packet.kind == MESSAGE)
             sound = keep_early(socket, body, (uint32_t)length);
         else if (length >= 0 && packet.kind == WAITING && request >= 0)
-            sound = add_request(socket, out_of_reach(request), &packet);
+            sound = add_request(socket, request, &packet);
         else
             sound = false;
         leave(0, NULL);
     }
     enter();
-    sound = sound && watch(&socket->source, fd, EPOLLIN, socket->state == LISTENING ? requests_waiting : link_readable);
+    sound = sound && watch(&socket->source, fd, READABLE, socket->state == LISTENING ? requests_waiting : link_readable);
     leave(0, NULL);
-    if (!sound && fd >= 0)
-        close(fd);
+    if (!sound)
+        close_descriptor(fd);
     return sound;
 }
 
@@ -264,19 +227,19 @@ SOCKET adopt(DWORD value, LPINT error)
     struct socket *socket = new_socket();
     char name[64], *body = malloc(MAX_MESSAGE);
     SOCKET id = INVALID_SOCKET, handle = INVALID_SOCKET;
-    int from, code = WSAENOBUFS, ignored;
+    int from = -1, code = WSAENOBUFS, ignored;
 
     door_name(name, value);
     enter();
-    from = is_started() && socket != NULL && body != NULL ? knock(name, &ignored) : -1;
+    if (is_started() && socket != NULL && body != NULL)
+        knock(name, &from);
     id = new_id();
     leave(0, NULL);
     if (from >= 0 && (handle = upcalls.lpWPUCreateSocketHandle(0, id, &code)) != INVALID_SOCKET)
         code = unpack(from, socket, body) ? 0 : WSAENETDOWN;
     else if (from < 0 && socket != NULL && body != NULL)
         code = WSAENETDOWN;
-    if (from >= 0)
-        close(from);
+    close_descriptor(from);
     free(body);
     enter();
     if (code == 0) {

@@ -7,11 +7,8 @@
  */
 #include "provider.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define PACKETS_PER_TURN 32
 
@@ -36,24 +33,13 @@ void break_connection(struct socket *socket, int error, struct op *culprit)
         end_socket(socket);
 }
 
-enum sent { SENT, LATER, NEVER, BAD_MEMORY };
-
-static enum sent send_parts(int fd, struct iovec *parts, size_t count)
-{
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-
-    if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-        return SENT;
-    return errno == EAGAIN || errno == EINTR ? LATER : errno == EFAULT ? BAD_MEMORY : NEVER;
-}
-
 /* Sends a message, or the next part of an RDMA write. */
 static enum sent send_op(struct socket *socket, struct op *op)
 {
     struct packet packet = {.kind = op->is_write ? WRITE : MESSAGE, .sequence = op->sequence};
-    struct iovec parts[1 + MAX_SEGMENTS] = {{&packet, sizeof(packet)}};
+    struct part parts[MAX_PARTS] = {{&packet, sizeof(packet)}};
     uint32_t skip = op->done, left = op->total - op->done;
-    size_t count = 1;
+    unsigned count = 1;
     enum sent sent;
 
     left = left > MAX_MESSAGE ? MAX_MESSAGE : left;
@@ -68,11 +54,11 @@ static enum sent send_op(struct socket *socket, struct op *op)
 
         part = part > left ? left : part;
         if (part != 0)
-            parts[count++] = (struct iovec){op->segments[i].buf + skip, part};
+            parts[count++] = (struct part){op->segments[i].buf + skip, part};
         skip -= skip > length ? length : skip;
         left -= part;
     }
-    sent = send_parts(socket->source.fd, parts, count);
+    sent = send_packet(socket->source.fd, parts, count, -1);
     if (sent != SENT)
         op->done = packet.offset - op->offset;
     return sent;
@@ -81,7 +67,7 @@ static enum sent send_op(struct socket *socket, struct op *op)
 static enum sent send_confirmation(struct socket *socket)
 {
     struct packet packet = {.kind = CONFIRM, .sequence = socket->applied};
-    enum sent sent = send_parts(socket->source.fd, &(struct iovec){&packet, sizeof(packet)}, 1);
+    enum sent sent = send_packet(socket->source.fd, &(struct part){&packet, sizeof(packet)}, 1, -1);
 
     socket->confirm = sent != SENT;
     return sent;
@@ -113,7 +99,7 @@ void flush(struct socket *socket)
     }
     /* The peer is gone: what it had sent before is read first, and its end then tells the rest. */
     socket->deaf = sent == NEVER;
-    watch_for(&socket->source, EPOLLIN | (sent == LATER ? EPOLLOUT : 0));
+    watch_for(&socket->source, READABLE | (sent == LATER ? WRITABLE : 0));
 }
 
 /* Keeps a message that came before a receive was posted (SP-021). */
@@ -233,22 +219,18 @@ void link_readable(struct source *source)
 {
     struct socket *socket = OWNER(source, struct socket, source);
     struct packet packet;
-    struct iovec parts[] = {{&packet, sizeof(packet)}, {body, sizeof(body)}};
+    const struct part parts[] = {{&packet, sizeof(packet)}, {body, sizeof(body)}};
 
     for (int turn = 0; turn < PACKETS_PER_TURN && source->fd >= 0; turn++) {
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t got = recvmsg(source->fd, &message, MSG_DONTWAIT);
+        long got = receive_packet(source->fd, parts, 2, NULL);
 
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        if (got == NOTHING_YET)
             break;
-        if (got < 0 && errno == ECONNRESET)
-            continue; /* Told once; what had arrived before follows. */
-        if (got <= 0) {
+        if (got == ENDED) {
             break_connection(socket, WSAECONNRESET, NULL);
             return;
         }
-        if ((size_t)got < sizeof(packet) || (message.msg_flags & MSG_TRUNC) != 0
-            || !hear(socket, &packet, (uint32_t)((size_t)got - sizeof(packet)))) {
+        if (got < (long)sizeof(packet) || !hear(socket, &packet, (uint32_t)(got - (long)sizeof(packet)))) {
             break_connection(socket, WSAECONNABORTED, NULL);
             return;
         }

@@ -1,90 +1,34 @@
 /*
  * meeting.c: how two sockets find each other.
  *
- * 127.0.0.1:8080 listens at the abstract AF_UNIX address "provider-c-7f000001-1f90". Abstract addresses belong to a network
- * namespace and end with their process. A connection is one sequenced-packet socket: CONNECT goes one way with both names,
- * ACCEPT or REFUSE comes back.
+ * 127.0.0.1:8080 listens at the door "provider-c-7f000001-1f90". A connection is one link: CONNECT goes one way with both
+ * names, ACCEPT or REFUSE comes back.
  */
 #include "provider.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-static socklen_t encode(struct sockaddr_un *address, const char *name)
+uint32_t swap_ip(uint32_t address)
 {
-    size_t length = strlen(name);
+    const unsigned char *bytes = (const unsigned char *)&address;
 
-    memset(address, 0, sizeof(*address));
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path + 1, name, length);
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
-}
-
-/* Programs use low numbers, some only those below 1,024. */
-int out_of_reach(int fd)
-{
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 600);
-
-    if (high >= 0)
-        close(fd);
-    return high >= 0 ? high : fd;
-}
-
-static int unix_socket(void)
-{
-    return out_of_reach(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
-
-int open_door(const char *name, int *error)
-{
-    struct sockaddr_un address;
-    socklen_t length = encode(&address, name);
-    int fd = unix_socket();
-
-    *error = WSAEMFILE;
-    if (fd < 0)
-        return -1;
-    if (bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, MAX_BACKLOG) == 0)
-        return fd;
-    *error = errno == EADDRINUSE ? WSAEADDRINUSE : WSAENOBUFS;
-    close(fd);
-    return -1;
-}
-
-int knock(const char *name, int *error)
-{
-    struct sockaddr_un address;
-    socklen_t length = encode(&address, name);
-    int fd = unix_socket();
-
-    *error = WSAENOBUFS;
-    if (fd < 0)
-        return -1;
-    if (connect(fd, (struct sockaddr *)&address, length) == 0)
-        return fd;
-    /* That nobody listens here does not mean that nobody listens by TCP (SP-067). */
-    *error = WSAETIMEDOUT;
-    close(fd);
-    return -1;
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
 bool say(int fd, const struct packet *packet)
 {
-    return send(fd, packet, sizeof(*packet), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*packet);
+    struct part part = {(void *)packet, sizeof(*packet)};
+
+    return send_packet(fd, &part, 1, -1) == SENT;
 }
 
 static void name_of(char name[64], const SOCKADDR_IN *address, bool any)
 {
-    uint32_t ip = any ? 0 : ntohl(address->sin_addr);
-    snprintf(name, 64, "provider-c-%08x-%x", ip, ntohs(address->sin_port));
+    const unsigned char *port = (const unsigned char *)&address->sin_port;
+
+    snprintf(name, 64, "provider-c-%08x-%x", any ? 0 : swap_ip(address->sin_addr), port[0] << 8 | port[1]);
 }
 
 int WSPAPI wsp_listen(SOCKET s, int backlog, LPINT error)
@@ -92,7 +36,8 @@ int WSPAPI wsp_listen(SOCKET s, int backlog, LPINT error)
     struct socket *socket;
     struct request **place;
     char name[64];
-    int fd, code = 0;
+    enum opened opened;
+    int fd = -1;
 
     enter();
     socket = find_socket(s);
@@ -117,14 +62,13 @@ int WSPAPI wsp_listen(SOCKET s, int backlog, LPINT error)
         return leave(0, error);
     }
     name_of(name, &socket->local, false);
-    fd = drive() ? open_door(name, &code) : -1;
-    if (fd >= 0 && watch(&socket->source, fd, EPOLLIN, requests_waiting)) {
+    opened = drive() ? open_door(name, &fd) : NO_RESOURCES;
+    if (opened == OPENED && watch(&socket->source, fd, READABLE, requests_waiting)) {
         socket->state = LISTENING;
         return leave(0, error);
     }
-    if (fd >= 0)
-        close(fd);
-    return leave(code != 0 ? code : WSAENOBUFS, error);
+    close_descriptor(fd);
+    return leave(opened == NAME_IN_USE ? WSAEADDRINUSE : WSAENOBUFS, error);
 }
 
 static void forget_request(struct request *request)
@@ -164,12 +108,13 @@ static void request_readable(struct source *source)
     struct request *request = OWNER(source, struct request, source);
     struct socket *listener = request->listener;
     struct packet packet;
-    ssize_t got = recv(source->fd, &packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
+    struct part part = {&packet, sizeof(packet)};
+    long got = receive_packet(source->fd, &part, 1, NULL);
     int waiting = 0;
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    if (got == NOTHING_YET)
         return;
-    if (request->greeted || got != (ssize_t)sizeof(packet) || packet.kind != CONNECT
+    if (request->greeted || got != (long)sizeof(packet) || packet.kind != CONNECT
         || packet.caller.sin_family != WS_AF_INET || packet.callee.sin_family != WS_AF_INET) {
         forget_request(request);
         return;
@@ -193,9 +138,9 @@ bool add_request(struct socket *listener, int fd, const struct packet *greeting)
 {
     struct request *request = calloc(1, sizeof(*request)), **place = &listener->requests;
 
-    if (request == NULL || !watch(&request->source, fd, EPOLLIN, request_readable)) {
+    if (request == NULL || !watch(&request->source, fd, READABLE, request_readable)) {
         free(request);
-        close(fd);
+        close_descriptor(fd);
         return false;
     }
     while (*place != NULL)
@@ -217,14 +162,14 @@ void requests_waiting(struct source *source)
 {
     struct socket *listener = OWNER(source, struct socket, source);
     unsigned silent = 0;
-    int fd = out_of_reach(accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    int fd = admit(source->fd);
 
     if (fd < 0)
         return;
     for (struct request *request = listener->requests; request != NULL; request = request->next)
         silent += !request->greeted;
     if (silent >= MAX_SILENT)
-        close(fd);
+        close_descriptor(fd);
     else
         add_request(listener, fd, NULL);
 }
@@ -248,7 +193,8 @@ int WSPAPI wsp_connect(SOCKET s, const SOCKADDR *name, int length, LPWSABUF call
     struct socket *socket;
     SOCKADDR_IN peer;
     char door[64];
-    int fd, code = 0;
+    enum opened opened;
+    int fd = -1, code = 0;
 
     (void)gqos; /* Reserved. */
     if (name == NULL || length < (int)sizeof(peer))
@@ -279,19 +225,20 @@ int WSPAPI wsp_connect(SOCKET s, const SOCKADDR *name, int length, LPWSABUF call
     if (callee != NULL)
         callee->len = 0;
     name_of(door, &peer, false);
-    fd = knock(door, &code);
-    if (fd < 0) {
+    opened = knock(door, &fd);
+    if (opened == NOBODY) {
         name_of(door, &peer, true);
-        fd = knock(door, &code);
+        opened = knock(door, &fd);
     }
-    if (fd < 0)
-        return leave(code, error);
+    /* That nobody listens here does not mean that nobody listens by TCP (SP-067). */
+    if (opened != OPENED)
+        return leave(opened == NOBODY ? WSAETIMEDOUT : WSAENOBUFS, error);
     if (socket->local.sin_addr == 0)
         socket->local.sin_addr = peer.sin_addr; /* By which this host reaches itself. */
     socket->peer = peer;
     if (!say(fd, &(struct packet){.kind = CONNECT, .caller = socket->local, .callee = peer})
-        || !watch(&socket->source, fd, EPOLLIN, link_readable)) {
-        close(fd);
+        || !watch(&socket->source, fd, READABLE, link_readable)) {
+        close_descriptor(fd);
         return leave(WSAETIMEDOUT, error);
     }
     socket->state = CONNECTING;
@@ -354,8 +301,8 @@ static int take_over(struct socket *listener, struct request *request, struct so
     if (request->gone || !say(fd, &(struct packet){.kind = ACCEPT}))
         return WSAECONNRESET;
     unwatch(&request->source);
-    if (!watch(&socket->source, fd, EPOLLIN, link_readable)) {
-        close(fd);
+    if (!watch(&socket->source, fd, READABLE, link_readable)) {
+        close_descriptor(fd);
         return WSAENOBUFS;
     }
     socket->state = CONNECTED;

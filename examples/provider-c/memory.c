@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 static uint64_t last_number;
 
@@ -158,7 +157,7 @@ int WSPAPI wsp_register_rdma_memory(
     }
     if (descriptor == NULL)
         return fail(WSAEFAULT, error);
-    if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key))
+    if (!random_bytes(&key, sizeof(key)))
         return fail(WSAENOBUFS, error);
     enter();
     code = add(find_socket(s), start, length, access, &registration);

@@ -14,6 +14,8 @@
 
 #include <wsdirect/ws2san.h>
 
+#include "platform.h"
+
 /* What a variant for testing conformance suites does wrong, chosen with -DDEFECT=NAME. */
 enum defect {
     NO_DEFECT,
@@ -40,7 +42,6 @@ enum defect {
 #define MAX_PENDING 4096u /* Operations of one kind per socket. */
 #define MAX_EARLY 64u /* Messages, and their bytes, that are kept for receives to come (SP-021). */
 #define MAX_EARLY_BYTES 65536u
-#define MAX_BACKLOG 128
 #define MAX_SILENT 64u /* Strangers at a listener that have not said what they want. */
 #define PATIENCE_MS 20000 /* For peers that do not answer. */
 
@@ -195,7 +196,7 @@ void end_socket(struct socket *socket);
 void forget_sockets(void);
 void signal_event(struct socket *socket, LONG event);
 void reset_event(WSAEVENT event);
-bool is_own_address(uint32_t address);
+bool is_own_address(uint32_t address); /* In network byte order. */
 SOCKET WSPAPI wsp_socket(int, int, int, LPWSAPROTOCOL_INFOW, GROUP, DWORD, LPINT);
 int WSPAPI wsp_bind(SOCKET, const SOCKADDR *, int, LPINT);
 int WSPAPI wsp_event_select(SOCKET, WSAEVENT, LONG, LPINT);
@@ -210,9 +211,7 @@ int WSPAPI wsp_ioctl(SOCKET, DWORD, LPVOID, DWORD, LPVOID, DWORD, LPDWORD, LPWSA
     LPWSAOVERLAPPED_COMPLETION_ROUTINE, LPWSATHREADID, LPINT);
 
 /* meeting.c */
-int open_door(const char *name, int *error); /* A listening descriptor, or -1 with the code. */
-int knock(const char *name, int *error); /* A connected one. */
-int out_of_reach(int fd); /* The same descriptor with a high number. */
+uint32_t swap_ip(uint32_t address); /* Between host and network byte order. */
 bool say(int fd, const struct packet *packet);
 void requests_waiting(struct source *source);
 bool add_request(struct socket *listener, int fd, const struct packet *greeting);

@@ -3,10 +3,6 @@
  */
 #include "provider.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,19 +144,16 @@ SOCKET WSPAPI wsp_socket(
     return id;
 }
 
-/* In network byte order. All of 127.0.0.0/8 is this host's. */
+/* All of 127.0.0.0/8 is this host's. */
 bool is_own_address(uint32_t address)
 {
-    struct ifaddrs *all;
-    bool found = address == htonl(INADDR_ANY) || ntohl(address) >> 24 == 127;
+    bool found = address == 0 || swap_ip(address) >> 24 == 127;
+    size_t count = 0;
+    uint32_t *all = found ? NULL : own_addresses(&count);
 
-    if (found || getifaddrs(&all) != 0)
-        return found;
-    for (struct ifaddrs *one = all; one != NULL && !found; one = one->ifa_next) {
-        if (one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET)
-            found = ((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr.s_addr == address;
-    }
-    freeifaddrs(all);
+    for (size_t i = 0; all != NULL && i < count; i++)
+        found |= all[i] == address;
+    free(all);
     return found;
 }
 

@@ -30,7 +30,7 @@ static int WSPAPI wsp_cleanup(LPINT error)
     return fail(code, error);
 }
 
-__attribute__((visibility("default"))) int WSPAPI WSPStartupEx(WORD version, LPWSPDATA data, LPWSAPROTOCOL_INFOW info,
+EXPORTED int WSPAPI WSPStartupEx(WORD version, LPWSPDATA data, LPWSAPROTOCOL_INFOW info,
     LPWSPUPCALLTABLEEX table, LPWSPPROC_TABLE functions)
 {
     static const char description[] = "example provider in C";

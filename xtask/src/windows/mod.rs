@@ -22,6 +22,7 @@ const PACKAGES: &[Package] = &[
     package("cargo-web", "/usr/bin/cargo"),
     package("rust-web-src", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
     package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
+    package("make", "make"),
     package("wine64", wine::PROGRAM),
 ];
 
@@ -52,6 +53,7 @@ pub(crate) fn run(selection: &Selection) -> Result<(), Failure> {
     let folder = target().join("windows");
     let wine = Wine::start(&folder.join("wine"))?;
     succeed(&mut toolchain::library(&folder))?;
+    succeed(&mut toolchain::example(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());
     for mut tests in commands(&folder, selection.filter.as_deref(), &wine) {

@@ -1,7 +1,7 @@
 //! The commands that build and run tests for Windows.
 
 use super::wine::{self, Wine};
-use crate::command::{cargo, nested};
+use crate::command::{cargo, command, nested};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +28,13 @@ pub(super) fn library(folder: &Path) -> Command {
     command
 }
 
+/// The example provider in C, beside the other.
+pub(super) fn example(folder: &Path) -> Command {
+    let mut command = command("make", &["--silent", "-C", "examples/provider-c", "windows"]);
+    command.arg(format!("OUT={}", programs(folder).display()));
+    command
+}
+
 /// All tests of the crates, as Windows programs.
 pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: &Wine) -> Command {
     let mut command = for_windows(folder, "test");
@@ -41,7 +48,7 @@ pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: 
 pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
     let mut command = cargo(&["test", "--package", test.package, "--test", test.program, test.name]);
     command.args(["--", "--ignored", "--exact"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
-    command.env("WSD_WINDOWS_LIBRARY", output(folder).join(TARGET).join("debug/wsd_shm.dll"));
+    command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
     wine.apply(&mut command);
     command
 }
@@ -60,6 +67,11 @@ fn for_windows(folder: &Path, subcommand: &str) -> Command {
     // The target is not among the stable ones, nor is building the standard library.
     command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", output(folder));
     command
+}
+
+/// Where cargo puts programs and libraries.
+fn programs(folder: &Path) -> PathBuf {
+    output(folder).join(TARGET).join("debug")
 }
 
 fn output(folder: &Path) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Running the suite from a test: its processes are the test program itself.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses a part")]
 
+use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,26 @@ pub fn check_with(
 /// The findings that are failures.
 pub fn failed(findings: &[Finding]) -> Vec<&Finding> {
     findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail(_))).collect()
+}
+
+/// How many requirements the example provider in C is seen to meet.
+const MET_BY_THE_EXAMPLE: usize = 103;
+
+/// What the example provider in C openly lacks, so that its checks are skipped.
+const LACKED_BY_THE_EXAMPLE: &[&str] =
+    &["SP-010", "SP-022", "SP-076", "SP-133", "SP-160", "SP-161", "SP-162", "SP-190"];
+
+/// Everything passes on the example provider in C, apart from what it lacks; on Linux and on Windows alike.
+pub fn expect_of_the_example(findings: &[Finding]) {
+    let of = |wanted: fn(&Outcome) -> bool| -> BTreeSet<&str> {
+        let wanted = findings.iter().filter(|finding| wanted(&finding.outcome));
+        wanted.map(|finding| finding.requirement.as_str()).collect()
+    };
+    assert!(failed(findings).is_empty(), "{:#?}", failed(findings));
+    let lacked = of(|outcome| matches!(outcome, Outcome::Skip(_)));
+    assert_eq!(lacked.into_iter().collect::<Vec<_>>(), LACKED_BY_THE_EXAMPLE);
+    let passed = of(|outcome| *outcome == Outcome::Pass);
+    assert_eq!(passed.len(), MET_BY_THE_EXAMPLE, "{passed:?}");
 }
 
 /// To be called by an ignored test named `process_of_the_suite`.
