@@ -15,10 +15,11 @@ pub(super) struct Native {
     pub(super) name: &'static str,
 }
 
-/// All of them: Windows' headers, and a provider under a host in C.
+/// All of them: Windows' headers, a provider under a host in C, and programs that know nothing of wsdirect.
 pub(super) const NATIVE: &[Native] = &[
     Native { package: "wsd-spi", program: "spi", name: "windows_headers::layouts_constants_and_identifiers" },
     Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
+    Native { package: "wsd-programs-windows", program: "exerciser", name: "says_what_it_has_to" },
 ];
 
 /// What tests start or load: the provider, the switch, the command.

@@ -1,0 +1,143 @@
+//! Starting Windows programs, and waiting for them within bounds.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What runs a Windows program.
+const RUNNER: &str = "WSD_WINDOWS_RUNNER";
+
+/// Words between the runner and a program: what starts it with the switch in front of it. Without them it is Winsock's alone.
+const LAUNCHER: &str = "WSD_WINDOWS_LAUNCHER";
+
+/// How often to look whether a program has ended.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What `cargo xtask windows` says by the environment.
+///
+/// # Panics
+/// It says nothing.
+#[must_use]
+pub fn told(name: &str) -> OsString {
+    std::env::var_os(name).unwrap_or_else(|| panic!("cargo xtask windows says {name}"))
+}
+
+/// A Windows program, and the folder for what it says.
+#[derive(Debug)]
+pub struct Program {
+    path: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// # Panics
+    /// There are no temporary folders.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// A program that is made first, at the path that the maker is given.
+    ///
+    /// # Panics
+    /// There are no temporary folders.
+    #[must_use]
+    pub fn made(name: &str, make: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join(name);
+        make(&path);
+        Self { path, folder }
+    }
+
+    /// Whether the switch stands in front of it.
+    #[must_use]
+    pub fn is_switched() -> bool {
+        std::env::var_os(LAUNCHER).is_some()
+    }
+
+    /// A folder that ends with this.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it. What it says goes into the file of that name in its folder.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Running {
+        let launcher = std::env::var(LAUNCHER).unwrap_or_default();
+        let output = self.folder().join(name);
+        let file = std::fs::File::create(&output).expect("a file for what it says");
+        let errors = file.try_clone().expect("a second handle of it");
+        let mut command = Command::new(told(RUNNER));
+        command.args(launcher.split_whitespace()).arg(&self.path).args(arguments);
+        command.current_dir(self.folder()).stdin(Stdio::null()).stdout(file).stderr(errors);
+        Running { child: command.spawn().expect("the runner starts"), output }
+    }
+}
+
+/// A program that is ended when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Running {
+    /// What it has said so far.
+    ///
+    /// # Panics
+    /// Its file is gone.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let bytes = std::fs::read(&self.output).expect("what it says is in a file");
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+
+    /// The rest of the first whole line that begins with the word, as soon as it is there.
+    #[must_use]
+    pub fn line(&mut self, word: &str, limit: Duration) -> Option<String> {
+        let end = Instant::now() + limit;
+        loop {
+            let ended = self.has_ended().is_some();
+            let said = self.said();
+            let whole = said.rfind('\n').map_or("", |at| &said[..at]);
+            let found = whole.lines().find_map(|line| line.strip_prefix(word));
+            if let Some(rest) = found {
+                return Some(rest.trim().to_owned());
+            }
+            if ended || Instant::now() > end {
+                return None;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// How it ended, if it did so within the limit.
+    #[must_use]
+    pub fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + limit;
+        loop {
+            let status = self.has_ended();
+            if status.is_some() || Instant::now() > end {
+                return status;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of this process")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails only for a process that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
