@@ -46,7 +46,7 @@ enum Task {
     },
     /// Run a command in a guest with RDMA (soft RoCE)
     Rdma(rdma::Run),
-    /// Build for Windows what exists there, and run the tests under Wine; not part of `test`
+    /// Build for Windows what exists there, and run the tests under Wine (all: `test --only windows`)
     Windows(windows::Selection),
     /// Break requirements, and see that the tests that cite them notice
     Mutations(mutations::Selection),

@@ -7,6 +7,7 @@ use crate::dependencies;
 use crate::packages::{self, Package};
 use crate::rdma::{self, suite};
 use crate::tally::{Tally, count};
+use crate::windows;
 use clap::ValueEnum;
 use std::process::Command;
 use std::time::Instant;
@@ -46,14 +47,21 @@ pub(crate) enum Suite {
     Dependencies,
     /// The RDMA provider, and real programs over it, in guests with soft RoCE; not part of the whole
     Rdma,
+    /// What exists for Windows, under Wine; not part of the whole
+    Windows,
 }
 
 impl Suite {
+    fn is_of_the_whole(self) -> bool {
+        !matches!(self, Self::Rdma | Self::Windows)
+    }
+
     /// The Debian packages that its tests run.
     fn packages(self) -> impl Iterator<Item = &'static Package> {
         let (programs, others): (&[Package], &[Package]) = match self {
             Self::Programs => (packages::PROGRAMS, packages::C),
             Self::Rdma => (packages::PROGRAMS, rdma::PACKAGES),
+            Self::Windows => (windows::programs::PACKAGES, windows::PACKAGES),
             Self::Unit | Self::Conformance => (&[], packages::C),
             _ => (&[], &[]),
         };
@@ -61,11 +69,10 @@ impl Suite {
     }
 }
 
-/// Run one suite, or all that need no guest, and end with a line of counts.
+/// Run one suite, or all that need neither a guest nor Wine, and end with a line of counts.
 pub(crate) fn run(only: Option<Suite>) -> Result<(), Failure> {
-    let without_guest =
-        || Suite::value_variants().iter().copied().filter(|suite| *suite != Suite::Rdma).collect();
-    let chosen: Vec<Suite> = only.map_or_else(without_guest, |suite| vec![suite]);
+    let whole = || Suite::value_variants().iter().copied().filter(|suite| suite.is_of_the_whole()).collect();
+    let chosen: Vec<Suite> = only.map_or_else(whole, |suite| vec![suite]);
     packages::provide(chosen.iter().flat_map(|suite| suite.packages()))?;
     let begin = Instant::now();
     let mut total = Tally::default();
@@ -114,6 +121,7 @@ fn one(suite: Suite) -> Result<(Tally, Result<(), Failure>), Failure> {
         Suite::Programs => programs(),
         Suite::Dependencies => dependencies::run(),
         Suite::Rdma => suite::run(),
+        Suite::Windows => windows::suite(None),
     }?;
     let seconds = begin.elapsed().as_secs_f64();
     println!("--- {}: {} passed, {} failed, {seconds:.1} s", title(suite), tally.passed, tally.failed);

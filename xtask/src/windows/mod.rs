@@ -3,6 +3,7 @@
 //! The compiler is Debian's, which comes with the source of its standard library: the target needs no toolchain of its own then.
 //! What is built and Wine's files are in a folder of their own below cargo's.
 
+pub(crate) mod programs;
 mod toolchain;
 mod wine;
 
@@ -17,7 +18,7 @@ use toolchain::NATIVE;
 use wine::Wine;
 
 /// The compiler, its standard library's source, the linker with Windows' headers, and what runs the programs.
-const PACKAGES: &[Package] = &[
+pub(crate) const PACKAGES: &[Package] = &[
     package("rustc-web", "/usr/bin/rustc"),
     package("cargo-web", "/usr/bin/cargo"),
     package("rust-web-src", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
@@ -48,22 +49,29 @@ pub(crate) struct Selection {
 
 /// Install what is missing, build, run, and end with a line of counts.
 pub(crate) fn run(selection: &Selection) -> Result<(), Failure> {
-    packages::provide(PACKAGES)?;
+    packages::provide(PACKAGES.iter().chain(programs::PACKAGES))?;
     let begin = Instant::now();
+    let (total, outcome) = suite(selection.filter.as_deref())?;
+    println!("\nall in {:.1} s", begin.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", total.passed, total.failed);
+    outcome
+}
+
+/// Build, and run the tests whose names contain the filter.
+pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>), Failure> {
     let folder = target().join("windows");
+    programs::provide(&folder.join(toolchain::PROGRAMS))?;
     let wine = Wine::start(&folder.join("wine"))?;
     succeed(&mut toolchain::library(&folder))?;
     succeed(&mut toolchain::example(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());
-    for mut tests in commands(&folder, selection.filter.as_deref(), &wine) {
+    for mut tests in commands(&folder, filter, &wine) {
         let (tally, ended) = count(&mut tests)?;
         total.add(tally);
         outcome = outcome.and(ended);
     }
-    println!("\nall in {:.1} s", begin.elapsed().as_secs_f64());
-    println!("{} passed, {} failed", total.passed, total.failed);
-    outcome
+    Ok((total, outcome))
 }
 
 fn commands(folder: &Path, filter: Option<&str>, wine: &Wine) -> Vec<Command> {

@@ -8,7 +8,13 @@ use std::process::Command;
 /// Windows 7 and later: programs for the target without that name need a system library that Wine 8 lacks.
 const TARGET: &str = "x86_64-win7-windows-gnu";
 
-/// A test that has a compiler for Windows at work, so that it is no Windows program itself.
+/// Where the programs of others are.
+pub(super) const PROGRAMS: &str = "programs";
+
+/// The crate with programs that know nothing of wsdirect.
+const UNAWARE: &str = "wsd-programs-windows";
+
+/// A test that has a compiler for Windows at work or judges Windows programs, so that it is no Windows program itself.
 pub(super) struct Native {
     package: &'static str,
     program: &'static str,
@@ -19,7 +25,9 @@ pub(super) struct Native {
 pub(super) const NATIVE: &[Native] = &[
     Native { package: "wsd-spi", program: "spi", name: "windows_headers::layouts_constants_and_identifiers" },
     Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
-    Native { package: "wsd-programs-windows", program: "exerciser", name: "says_what_it_has_to" },
+    Native { package: UNAWARE, program: "exerciser", name: "says_what_it_has_to" },
+    Native { package: UNAWARE, program: "node", name: "many_connections_of_node" },
+    Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node" },
 ];
 
 /// What tests start or load: the provider, the switch, the command.
@@ -48,8 +56,9 @@ pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: 
 /// A test that is no Windows program, but runs some.
 pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
     let mut command = cargo(&["test", "--package", test.package, "--test", test.program, test.name]);
-    command.args(["--", "--ignored", "--exact"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
+    command.args(["--", "--ignored", "--exact", "--nocapture"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
     command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
+    command.env("WSD_WINDOWS_PROGRAMS", folder.join(PROGRAMS));
     wine.apply(&mut command);
     command
 }

@@ -10,6 +10,9 @@ pub(super) const PROGRAM: &str = "/usr/lib/wine/wine64";
 /// What all programs of one folder have in common: registry, named objects, and so on.
 const SERVER: &str = "/usr/lib/wine/wineserver64";
 
+/// Current programs want no older Windows.
+const VERSION: &[&str] = &["reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"];
+
 /// Its server ends when this is dropped, and with it whatever still runs.
 pub(super) struct Wine {
     prefix: PathBuf,
@@ -20,16 +23,21 @@ impl Wine {
     pub(super) fn start(prefix: &Path) -> Result<Self, Failure> {
         let wine = Self { prefix: prefix.to_owned() };
         // The registry is written last, so a folder without one was not finished.
-        if prefix.join("system.reg").is_file() {
-            return Ok(wine);
+        if !prefix.join("system.reg").is_file() {
+            wine.make()?;
         }
+        succeed(wine.apply(&mut command(PROGRAM, VERSION)).stdout(Stdio::null()))?;
+        Ok(wine)
+    }
+
+    fn make(&self) -> Result<(), Failure> {
+        let Self { prefix } = self;
         println!("making {}", prefix.display());
         std::fs::create_dir_all(prefix)
             .map_err(|error| Failure::new(format!("{}: {error}", prefix.display())))?;
-        succeed(wine.apply(&mut command(PROGRAM, &["wineboot", "--init"])).stdout(Stdio::null()))?;
+        succeed(self.apply(&mut command(PROGRAM, &["wineboot", "--init"])).stdout(Stdio::null()))?;
         // Until then it keeps what it would write.
-        succeed(wine.apply(&mut command(SERVER, &["--wait"])))?;
-        Ok(wine)
+        succeed(self.apply(&mut command(SERVER, &["--wait"])))
     }
 
     /// Make the command, and what it starts, use this folder. No window system, no .NET, no browser.

@@ -1,0 +1,81 @@
+//! Unmodified programs of others: node as server and client, aria2 as client. The same with and without the switch.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use wsd_programs_windows::{Program, Running, told};
+
+/// For a gigabyte on a machine that is busy with other things.
+const LIMIT: Duration = Duration::from_secs(400);
+const CONNECTIONS: u64 = 200;
+
+/// The folder with the programs.
+const PROGRAMS: &str = "WSD_WINDOWS_PROGRAMS";
+
+/// How many megabytes go over the connections: fewer for a quick run.
+const MEGABYTES: &str = "WSD_WINDOWS_MEGABYTES";
+
+fn program(name: &str) -> Program {
+    Program::new(PathBuf::from(told(PROGRAMS)).join(name))
+}
+
+fn script(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(name).display().to_string()
+}
+
+fn megabytes(default: u64) -> u64 {
+    let told = std::env::var(MEGABYTES).ok().map(|told| told.parse().expect("a number of megabytes"));
+    told.map_or(default, |told: u64| told.min(default))
+}
+
+/// A server with a file of that length, and its port.
+fn serve(node: &Program, length: u64) -> (Running, String) {
+    let mut server = node.start("server", &[&script("server.js"), &length.to_string()]);
+    let port = server.line("PORT ", LIMIT);
+    let port = port.unwrap_or_else(|| panic!("no server: {}", server.said()));
+    (server, port)
+}
+
+#[test]
+#[ignore = "runs Windows programs: cargo xtask windows"]
+fn many_connections_of_node() {
+    let node = program("node.exe");
+    let (mut server, port) = serve(&node, 0);
+    // Every 16th part goes both ways.
+    let parts = megabytes(1024) * 16 / 17;
+    let begin = Instant::now();
+    let client = [&script("client.js"), &port, &CONNECTIONS.to_string(), &parts.to_string()];
+    let mut client = node.start("client", &client.map(String::as_str));
+    let ended = client.end(LIMIT);
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", client.said());
+    let bytes = (parts + parts.div_ceil(16)) << 20;
+    assert_eq!(client.said().trim(), format!("PASS parts={parts} bytes={bytes}"));
+    let served = server.line("SERVED ", LIMIT);
+    assert_eq!(served, Some(CONNECTIONS.to_string()), "{}", server.said());
+    println!("{bytes} bytes over {CONNECTIONS} connections in {:.1} s", begin.elapsed().as_secs_f64());
+}
+
+#[test]
+#[ignore = "runs Windows programs: cargo xtask windows"]
+fn aria2_downloads_from_node() {
+    let (node, aria2) = (program("node.exe"), program("aria2c.exe"));
+    let length = megabytes(100) * 1_000_000;
+    let (mut server, port) = serve(&node, length);
+    let hash = server.line("SHA256 ", LIMIT).expect("said before the port");
+    let begin = Instant::now();
+    let url = format!("http://127.0.0.1:{port}/file");
+    let checksum = format!("--checksum=sha-256={hash}");
+    let options =
+        ["--no-conf", "--async-dns=false", "--file-allocation=none", "--summary-interval=0", "-x4", "-s4"];
+    let arguments = [&options[..], &[&checksum, "--out=file", &url]].concat();
+    let mut client = aria2.start("client", &arguments);
+    let ended = client.end(LIMIT);
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}: {}", client.said());
+    let file = aria2.folder().join("file");
+    assert_eq!(std::fs::metadata(&file).expect("the file").len(), length);
+    let summed = std::process::Command::new("sha256sum").arg(&file).output().expect("coreutils");
+    assert!(String::from_utf8_lossy(&summed.stdout).starts_with(&hash), "{hash}");
+    println!("{length} bytes by aria2 in {:.1} s", begin.elapsed().as_secs_f64());
+}
