@@ -231,6 +231,35 @@ static void read_late(SOCKET s)
     free(bytes);
 }
 
+/* A send that waits for room too long. How much of it went is not known. */
+static void send_time_out(SOCKET s)
+{
+    char *bytes = calloc(1, MEGABYTE);
+    DWORD limit = SHORT;
+    int sent;
+
+    REQUIRE(bytes != NULL);
+    REQUIRE(setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, (char *)&limit, sizeof(limit)) == 0);
+    while ((sent = send(s, bytes, MEGABYTE, 0)) > 0)
+        continue;
+    REQUIRE(WSAGetLastError() == WSAETIMEDOUT);
+    fact("error", WSAETIMEDOUT);
+    signal_partner(s);
+    drop(s);
+    free(bytes);
+}
+
+static void read_whatever(SOCKET s)
+{
+    char bytes[10000];
+    int got;
+
+    await_partner(s);
+    while ((got = recv(s, bytes, sizeof(bytes), 0)) > 0)
+        continue;
+    drop(s);
+}
+
 struct other_direction {
     SOCKET s;
     unsigned seed;
@@ -274,6 +303,7 @@ const struct scenario blocking[] = {
     {.name = "wsasend_wsarecv", .tested = gather_and_scatter, .partner = return_3000},
     {.name = "wsasendmsg_wsarecvmsg", .tested = messages, .partner = return_message},
     {.name = "recv_timeout", .tested = time_out, .partner = answer_once},
+    {.name = "send_timeout", .tested = send_time_out, .partner = read_whatever},
     {.name = "nonblocking", .tested = without_waiting, .partner = read_late},
     {.name = "threads_both_directions", .tested = duplex, .partner = answer_duplex},
     {.name = NULL},

@@ -92,15 +92,21 @@ static void refused(const struct sockaddr_in *server)
     finish(s);
 }
 
-static SOCKET connect_ex(SOCKET s, const struct sockaddr_in *server, char *bytes, DWORD length)
+static int start_connect(SOCKET s, const struct sockaddr_in *server, char *bytes, DWORD length, WSAOVERLAPPED *request)
 {
     LPFN_CONNECTEX connect_ex = (LPFN_CONNECTEX)extension(s, (GUID)WSAID_CONNECTEX);
-    WSAOVERLAPPED request = with_event();
     DWORD sent;
 
     REQUIRE(connect_ex != NULL);
-    if (!connect_ex(s, general(server), sizeof(*server), bytes, length, &sent, &request))
-        REQUIRE(WSAGetLastError() == ERROR_IO_PENDING);
+    return connect_ex(s, general(server), sizeof(*server), bytes, length, &sent, request) ? 0 : WSAGetLastError();
+}
+
+static SOCKET connect_ex(SOCKET s, const struct sockaddr_in *server, char *bytes, DWORD length)
+{
+    WSAOVERLAPPED request = with_event();
+    int code = start_connect(s, server, bytes, length, &request);
+
+    REQUIRE(code == 0 || code == ERROR_IO_PENDING);
     fact("sent", result_of(s, &request));
     REQUIRE(setsockopt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0) == 0);
     return s;
@@ -171,6 +177,36 @@ static void by_disconnectex(const struct sockaddr_in *server)
     drop(s);
 }
 
+/* The same socket is connected a second time. */
+static void used_again(const struct sockaddr_in *server)
+{
+    SOCKET s = connect_ex(bound(), server, NULL, 0);
+    LPFN_DISCONNECTEX disconnect_ex = (LPFN_DISCONNECTEX)extension(s, (GUID)WSAID_DISCONNECTEX);
+    WSAOVERLAPPED request = with_event();
+    int code;
+
+    talk(s);
+    REQUIRE(disconnect_ex(s, NULL, TF_REUSE_SOCKET, 0));
+    code = start_connect(s, server, NULL, 0, &request);
+    if (code == WSAEISCONN) {
+        lacks("TF_REUSE_SOCKET");
+        drop(s);
+        s = bound();
+        code = start_connect(s, server, NULL, 0, &request);
+    }
+    REQUIRE(code == 0 || code == ERROR_IO_PENDING);
+    fact("sent", result_of(s, &request));
+    REQUIRE(setsockopt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0) == 0);
+    talk(s);
+    finish(s);
+}
+
+static void answer_twice(SOCKET listener)
+{
+    answer(listener);
+    answer(listener);
+}
+
 const struct scenario connecting[] = {
     {.name = "wsaconnect", .client = by_wsaconnect, .server = answer},
     {.name = "connect_nonblocking", .client = without_waiting, .server = answer},
@@ -179,5 +215,6 @@ const struct scenario connecting[] = {
     {.name = "connectex", .client = by_connectex, .server = answer},
     {.name = "connectex_with_data", .client = connectex_with_data, .server = answer_with_data},
     {.name = "disconnectex", .client = by_disconnectex, .server = answer},
+    {.name = "disconnectex_reuse", .client = used_again, .server = answer_twice},
     {.name = NULL},
 };

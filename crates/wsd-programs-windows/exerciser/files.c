@@ -109,8 +109,36 @@ static void receive_file(SOCKET s)
     finish(s);
 }
 
+/* The end of the stream with the end of the file. */
+static void transmit_and_disconnect(SOCKET s)
+{
+    LPFN_TRANSMITFILE transmit_file = (LPFN_TRANSMITFILE)extension(s, (GUID)WSAID_TRANSMITFILE);
+    HANDLE file = new_file(STREAM, 124);
+
+    if (!transmit_file(s, file, 0, 0, NULL, NULL, TF_DISCONNECT)) {
+        REQUIRE(WSAGetLastError() == WSAEOPNOTSUPP);
+        lacks("TF_DISCONNECT");
+        send_pattern(s, STREAM, 124);
+    }
+    CloseHandle(file);
+    fact("bytes", STREAM);
+    await_partner(s);
+    drop(s);
+}
+
+static void receive_to_the_end(SOCKET s)
+{
+    char byte;
+
+    receive_pattern(s, STREAM, 124);
+    signal_partner(s);
+    REQUIRE(recv(s, &byte, 1, 0) == 0);
+    drop(s);
+}
+
 const struct scenario files[] = {
     {.name = "readfile_writefile", .tested = as_file, .partner = echo_stream},
     {.name = "transmitfile", .tested = transmit, .partner = receive_file},
+    {.name = "transmitfile_disconnect", .tested = transmit_and_disconnect, .partner = receive_to_the_end},
     {.name = NULL},
 };

@@ -231,6 +231,26 @@ static void zero_bytes(SOCKET s)
     finish(s);
 }
 
+/* WSAGetOverlappedResult waits itself, and several buffers are filled in turn. */
+static void waiting(SOCKET s)
+{
+    char bytes[16] = {0};
+    WSABUF parts[] = {{5, bytes}, {0, NULL}, {11, bytes + 5}};
+    WSAOVERLAPPED request = with_event();
+    DWORD done, flags = 0;
+
+    REQUIRE(WSARecv(s, parts, 3, NULL, &flags, &request, NULL) != 0 && WSAGetLastError() == WSA_IO_PENDING);
+    parts[0].buf = parts[2].buf = NULL; /* The array is the program's again. */
+    say(s);
+    REQUIRE(WSAGetOverlappedResult(s, &request, &done, TRUE, &flags));
+    fact("bytes", done);
+    hash_fact("data", hash(bytes, sizeof(bytes)));
+    WSACloseEvent(request.hEvent);
+    say(s);
+    hear(s);
+    finish(s);
+}
+
 const struct scenario overlapped[] = {
     {.name = "overlapped_events", .tested = with_events, .partner = echo_stream},
     {.name = "overlapped_receives_in_order", .tested = in_order, .partner = hundreds},
@@ -240,5 +260,6 @@ const struct scenario overlapped[] = {
     {.name = "overlapped_reset", .tested = by_reset, .partner = only_reset},
     {.name = "overlapped_closesocket", .tested = by_close, .partner = see_end},
     {.name = "overlapped_zero_bytes", .tested = zero_bytes, .partner = sixteen_and_one},
+    {.name = "overlapped_waiting", .tested = waiting, .partner = sixteen_and_one},
     {.name = NULL},
 };

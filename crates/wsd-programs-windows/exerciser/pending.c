@@ -196,14 +196,9 @@ static void selected_event(SOCKET s)
     char bytes[LENGTH];
     WSAEVENT event = WSACreateEvent();
     WSANETWORKEVENTS record;
-    unsigned sent = 0;
 
     REQUIRE(WSAEventSelect(s, event, FD_READ | FD_CLOSE) == 0);
-    while (sent < 2 * trips()) {
-        send_pattern(s, MESSAGE, sent++);
-        if (sent % 32 == 0)
-            Sleep(1);
-    }
+    talk_one_way(s);
     REQUIRE(WSAWaitForMultipleEvents(1, &event, FALSE, PATIENCE, FALSE) == WSA_WAIT_EVENT_0);
     REQUIRE(WSAEnumNetworkEvents(s, event, &record) == 0);
     fact("events", record.lNetworkEvents);
@@ -211,6 +206,27 @@ static void selected_event(SOCKET s)
     set_blocking(s, true);
     receive_all(s, bytes, LENGTH);
     WSACloseEvent(event);
+    go_on(s, bytes);
+}
+
+/* Messages to a window. */
+static void told_by_message(SOCKET s)
+{
+    char bytes[LENGTH];
+    HWND window = CreateWindowA("STATIC", NULL, 0, 0, 0, 0, 0, HWND_MESSAGE, NULL, NULL, NULL);
+    MSG message;
+
+    REQUIRE(window != NULL && WSAAsyncSelect(s, window, WM_USER + 1, FD_READ | FD_CLOSE) == 0);
+    talk_one_way(s);
+    for (int round = 0; !PeekMessageA(&message, window, WM_USER + 1, WM_USER + 1, PM_REMOVE); round++) {
+        REQUIRE(round < PATIENCE / 10);
+        MsgWaitForMultipleObjects(0, NULL, FALSE, 10, QS_ALLINPUT);
+    }
+    fact("event", (long)message.lParam);
+    REQUIRE(WSAAsyncSelect(s, window, 0, 0) == 0);
+    set_blocking(s, true);
+    receive_all(s, bytes, LENGTH);
+    DestroyWindow(window);
     go_on(s, bytes);
 }
 
@@ -364,6 +380,7 @@ const struct scenario pending[] = {
     {.name = "pending_select", .tested = thread_in_select, .partner = answer, .cold = true},
     {.name = "pending_wsapoll", .tested = thread_in_poll, .partner = answer, .cold = true},
     {.name = "pending_wsaeventselect", .tested = selected_event, .partner = answer, .cold = true},
+    {.name = "pending_wsaasyncselect", .tested = told_by_message, .partner = answer, .cold = true},
     {.name = "pending_cancelioex", .tested = cancelled, .partner = answer_later, .cold = true},
     {.name = "pending_end_of_stream", .tested = ended, .partner = listen_and_end, .cold = true},
     {.name = "pending_closesocket", .tested = closed, .partner = listen_and_see_end, .cold = true},

@@ -43,11 +43,10 @@ static bool is_quiet(HANDLE port)
 }
 
 /* Sends and receives, each told once, also if it was done at once. */
-static void statuses(SOCKET s)
+static void exchange(SOCKET s, HANDLE port)
 {
     static char out[STREAM], in[STREAM];
     WSAOVERLAPPED sending = {0}, receiving = {0};
-    HANDLE port = port_of(s);
     DWORD received = 0;
     bool is_sent = false;
     int code;
@@ -80,6 +79,11 @@ static void statuses(SOCKET s)
     REQUIRE(is_quiet(port));
     finish(s);
     CloseHandle(port);
+}
+
+static void statuses(SOCKET s)
+{
+    exchange(s, port_of(s));
 }
 
 static void echo_stream(SOCKET s)
@@ -248,12 +252,59 @@ static void see_end(SOCKET s)
     drop(s);
 }
 
+static const struct sockaddr *general(const struct sockaddr_in *address)
+{
+    return (const struct sockaddr *)address;
+}
+
+/* ConnectEx and AcceptEx, as event-driven programs call them. */
+static void connect_by_port(const struct sockaddr_in *server)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    SOCKET s = new_socket();
+    LPFN_CONNECTEX connect_ex = (LPFN_CONNECTEX)extension(s, (GUID)WSAID_CONNECTEX);
+    WSAOVERLAPPED request = {0};
+    HANDLE port = port_of(s);
+    struct told told;
+
+    REQUIRE(bind(s, general(&own), sizeof(own)) == 0);
+    if (!connect_ex(s, general(server), sizeof(*server), NULL, 0, NULL, &request))
+        REQUIRE(WSAGetLastError() == ERROR_IO_PENDING);
+    told = next(port);
+    REQUIRE(told.error == 0 && told.request == &request && told.key == KEY);
+    fact("bytes", told.bytes);
+    REQUIRE(setsockopt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0) == 0);
+    make_small_talk(s, true);
+    exchange(s, port);
+}
+
+static void accept_by_port(SOCKET listener)
+{
+    char names[2 * (sizeof(struct sockaddr_in) + 16)];
+    LPFN_ACCEPTEX accept_ex = (LPFN_ACCEPTEX)extension(listener, (GUID)WSAID_ACCEPTEX);
+    SOCKET s = new_socket();
+    WSAOVERLAPPED request = {0};
+    HANDLE port = port_of(listener);
+    struct told told;
+    DWORD done;
+
+    if (!accept_ex(listener, s, names, 0, sizeof(names) / 2, sizeof(names) / 2, &done, &request))
+        REQUIRE(WSAGetLastError() == ERROR_IO_PENDING);
+    told = next(port);
+    REQUIRE(told.error == 0 && told.request == &request && told.key == KEY);
+    REQUIRE(setsockopt(s, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (char *)&listener, sizeof(listener)) == 0);
+    make_small_talk(s, false);
+    echo_stream(s);
+    CloseHandle(port);
+}
+
 const struct scenario ports[] = {
     {.name = "completion_port", .tested = statuses, .partner = echo_stream},
     {.name = "completion_port_ex", .tested = several, .partner = hundreds},
     {.name = "completion_port_skips_success", .tested = silent_success, .partner = twice_sixteen},
     {.name = "completion_port_kept_out", .tested = kept_out, .partner = twice_sixteen},
     {.name = "completion_port_errors", .tested = errors, .partner = only_reset},
+    {.name = "completion_port_connectex_acceptex", .client = connect_by_port, .server = accept_by_port},
     {.name = "completion_port_closesocket", .tested = close_pending, .partner = see_end},
     {.name = NULL},
 };
