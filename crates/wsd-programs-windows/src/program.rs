@@ -23,6 +23,11 @@ pub fn told(name: &str) -> OsString {
     std::env::var_os(name).unwrap_or_else(|| panic!("cargo xtask windows says {name}"))
 }
 
+/// As Windows programs know it: the drive Z is the whole machine.
+fn windows_path(path: &Path) -> String {
+    format!("Z:{}", path.display()).replace('/', r"\")
+}
+
 /// A Windows program, and the folder for what it says.
 #[derive(Debug)]
 pub struct Program {
@@ -73,7 +78,7 @@ impl Program {
         let file = std::fs::File::create(&output).expect("a file for what it says");
         let errors = file.try_clone().expect("a second handle of it");
         let mut command = Command::new(told(RUNNER));
-        command.args(launcher.split_whitespace()).arg(&self.path).args(arguments);
+        command.args(launcher.split_whitespace()).arg(windows_path(&self.path)).args(arguments);
         command.current_dir(self.folder()).stdin(Stdio::null()).stdout(file).stderr(errors);
         Running { child: command.spawn().expect("the runner starts"), output }
     }
