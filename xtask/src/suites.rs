@@ -6,7 +6,7 @@ use crate::demo;
 use crate::dependencies;
 use crate::packages::{self, Package};
 use crate::rdma::{self, suite};
-use crate::tally::{Tally, count};
+use crate::tally::{Tally, count, step};
 use crate::windows;
 use clap::ValueEnum;
 use std::process::Command;
@@ -130,12 +130,6 @@ fn one(suite: Suite) -> Result<(Tally, Result<(), Failure>), Failure> {
 
 fn title(suite: Suite) -> String {
     suite.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-/// A command that counts as one test.
-fn step(command: &mut Command) -> Result<(Tally, Result<(), Failure>), Failure> {
-    let (tally, outcome) = count(command)?;
-    Ok((if outcome.is_ok() { Tally::ONE } else { tally }, outcome))
 }
 
 /// Tests by nextest, or by the standard harness where nextest is not installed.

@@ -9,7 +9,7 @@ mod wine;
 
 use crate::command::{Failure, succeed, target};
 use crate::packages::{self, Package, package};
-use crate::tally::{Tally, count};
+use crate::tally::{Tally, count, step};
 use clap::Args;
 use std::path::Path;
 use std::process::Command;
@@ -17,12 +17,13 @@ use std::time::Instant;
 use toolchain::NATIVE;
 use wine::Wine;
 
-/// The compiler, its standard library's source, the linker with Windows' headers, and what runs the programs.
+/// The compiler, its standard library's source, its lints, the linker with Windows' headers, and what runs the programs.
 pub(crate) const PACKAGES: &[Package] = &[
     package("rustc-web", "/usr/bin/rustc"),
     package("cargo-web", "/usr/bin/cargo"),
     package("rust-web-src", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
     package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
+    package("rust-web-clippy", "/usr/bin/cargo-clippy"),
     package("make", "make"),
     package("wine64", wine::PROGRAM),
 ];
@@ -66,6 +67,9 @@ pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>)
     succeed(&mut toolchain::example(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());
+    if filter.is_none() {
+        (total, outcome) = step(&mut toolchain::lints(&folder, CRATES))?;
+    }
     for mut tests in commands(&folder, filter, &wine) {
         let (tally, ended) = count(&mut tests)?;
         total.add(tally);

@@ -8,6 +8,8 @@ use std::process::Command;
 /// Windows 7 and later: programs for the target without that name need a system library that Wine 8 lacks.
 const TARGET: &str = "x86_64-win7-windows-gnu";
 
+const CARGO: &str = "/usr/bin/cargo";
+
 /// Where the programs of others are.
 pub(super) const PROGRAMS: &str = "programs";
 
@@ -44,6 +46,16 @@ pub(super) fn example(folder: &Path) -> Command {
     command
 }
 
+/// Lints of the crates, as far as they are Windows'.
+pub(super) fn lints(folder: &Path, crates: &[&str]) -> Command {
+    // Another toolchain's would come first if cargo looked for it.
+    let mut command = by("/usr/bin/cargo-clippy", folder, "clippy");
+    command.args(["--quiet", "--all-targets"]).args(crates.iter().flat_map(|name| ["-p", name]));
+    // The lint sees through thread-locals of the compiler, but not through those that the standard library makes for this target.
+    command.args(["--", "-D", "warnings", "-A", "clippy::missing_const_for_thread_local"]);
+    command
+}
+
 /// All tests of the crates, as Windows programs.
 pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: &Wine) -> Command {
     let mut command = for_windows(folder, "test");
@@ -64,7 +76,12 @@ pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
 }
 
 fn for_windows(folder: &Path, subcommand: &str) -> Command {
-    let mut command = nested("/usr/bin/cargo", &[subcommand, "--locked"]);
+    by(CARGO, folder, subcommand)
+}
+
+fn by(program: &str, folder: &Path, subcommand: &str) -> Command {
+    let mut command = nested(program, &[subcommand, "--locked"]);
+    command.env("CARGO", CARGO);
     command.args(["-Z", "build-std=std,panic_unwind", "--target", TARGET]);
     // What started this program may have said which compiler it is, and where that one's libraries are.
     for name in ["RUSTC", "RUSTDOC", "LD_LIBRARY_PATH"] {
