@@ -216,9 +216,9 @@ static bool unpack(int from, struct socket *socket, char *body)
     }
     enter();
     sound = sound && watch(&socket->source, fd, READABLE, socket->state == LISTENING ? requests_waiting : link_readable);
-    leave(0, NULL);
     if (!sound)
         close_descriptor(fd);
+    leave(0, NULL);
     return sound;
 }
 
@@ -239,9 +239,9 @@ SOCKET adopt(DWORD value, LPINT error)
         code = unpack(from, socket, body) ? 0 : WSAENETDOWN;
     else if (from < 0 && socket != NULL && body != NULL)
         code = WSAENETDOWN;
-    close_descriptor(from);
     free(body);
     enter();
+    close_descriptor(from);
     if (code == 0) {
         add_socket(socket, id, handle);
     } else if (socket != NULL) {

@@ -3,7 +3,7 @@
  * the folder windows; nothing else differs.
  *
  * A descriptor is a small number, or -1: one end of a link, which carries packets in order to one other end, or a door, at
- * which links are made. No function waits, unless it says so.
+ * which links are made. No function waits, unless it says so. Descriptors are made and closed under the provider's lock.
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H
