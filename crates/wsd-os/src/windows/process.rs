@@ -5,6 +5,11 @@ use core::ptr::NonNull;
 use std::net::SocketAddr;
 
 use windows_sys::Win32::Foundation::{FILETIME, HANDLE};
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    JobObjectExtendedLimitInformation, SetInformationJobObject,
+};
 use windows_sys::Win32::System::ProcessStatus::K32EnumProcesses;
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentProcessId, GetProcessTimes, OpenProcess, PROCESS_DUP_HANDLE,
@@ -133,6 +138,32 @@ impl Visible {
 }
 
 pub use super::inject::load_into;
+
+/// The process ends when this one does, however that comes about. What it starts itself goes on.
+///
+/// # Errors
+///
+/// `BADF`, `ACCESS`, `NOMEM`.
+pub fn end_with_caller(process: i32) -> Result<(), Errno> {
+    // SAFETY: no attributes, no name. What is returned is ours alone.
+    let job = unsafe { Handle::returned(CreateJobObjectW(core::ptr::null(), core::ptr::null())) }?;
+    let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+    limits.BasicLimitInformation.LimitFlags =
+        JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK;
+    let length = size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32;
+    // SAFETY: exactly the limits are read; a number that is no handle of a process is answered with an error.
+    let tied = unsafe {
+        let place = (&raw const limits).cast();
+        SetInformationJobObject(job.raw(), JobObjectExtendedLimitInformation, place, length) != 0
+            && AssignProcessToJobObject(job.raw(), process as u32 as usize as HANDLE) != 0
+    };
+    if !tied {
+        return Err(Errno::last());
+    }
+    // Its handle is closed with this process.
+    core::mem::forget(job);
+    Ok(())
+}
 
 /// Lets a process run that was made suspended.
 ///

@@ -10,7 +10,7 @@ use std::os::windows::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use wsd_os::process::{load_into, resume};
+use wsd_os::process::{end_with_caller, load_into, resume};
 
 use crate::cli::RunArgs;
 use settings::SettingError;
@@ -32,7 +32,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let unexecutable = |source| Error::Execute { program: program.to_path_buf(), source };
     let mut child = command.creation_flags(SUSPENDED).spawn().map_err(unexecutable)?;
     let process = child.as_raw_handle() as usize as i32;
-    let begun = load_into(process, &library).and_then(|()| resume(process));
+    // As if it were this process: who ends the command means the program.
+    let tied = end_with_caller(process);
+    let begun = tied.and_then(|()| load_into(process, &library)).and_then(|()| resume(process));
     if let Err(problem) = begun {
         // It has not begun to run.
         let _ = child.kill();
