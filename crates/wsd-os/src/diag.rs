@@ -16,7 +16,7 @@ pub struct SocketFacts {
     pub uid: u32,
     /// The inode number that `/proc/PID/fd` shows, 0 if no process has it.
     pub inode: u32,
-    /// What [`tcp::cookie`](crate::tcp::cookie) gives to its holder.
+    /// What [`tcp::cookie`] gives to its holder.
     pub cookie: u64,
     /// The state of the connection.
     pub state: State,
