@@ -207,8 +207,10 @@ static void *run(void *mine)
         leave(0, NULL);
         wait_for_sources(patience);
         enter();
-        if (generation == (uintptr_t)mine)
+        if (generation == (uintptr_t)mine) {
+            take_wakes();
             pump();
+        }
     }
     leave(0, NULL);
     return NULL;

@@ -218,10 +218,17 @@ struct source *ready_source(void)
 void wait_for_sources(int milliseconds)
 {
     struct pollfd fds[] = {{.fd = set, .events = POLLIN}, {.fd = kick, .events = POLLIN}};
+
+    /* An up-call of this very thread may have closed everything. */
+    if (fds[0].fd >= 0)
+        poll(fds, 2, milliseconds);
+}
+
+void take_wakes(void)
+{
     eventfd_t ignored;
 
-    poll(fds, 2, milliseconds);
-    eventfd_read(fds[1].fd, &ignored);
+    eventfd_read(kick, &ignored);
 }
 
 void wake(void)

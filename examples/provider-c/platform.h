@@ -59,7 +59,8 @@ bool add_to_set(struct source *source, int fd, uint32_t events);
 void change_in_set(struct source *source, int fd, uint32_t events);
 void remove_from_set(int fd); /* It may be watched by somebody else from now on. */
 struct source *ready_source(void); /* One, or NULL. */
-void wait_for_sources(int milliseconds); /* Until one is ready, or wake(); for ever if -1. */
+void wait_for_sources(int milliseconds); /* Until one is ready, or wake(); for ever if -1. Without the lock. */
+void take_wakes(void); /* Afterwards, with the lock: each wake() ends one wait. */
 void wake(void);
 
 /* A thread that the program's signals do not interrupt. */

@@ -48,6 +48,11 @@ void wait_for_sources(int milliseconds)
     WaitForSingleObject(event, milliseconds < 0 ? INFINITE : (DWORD)milliseconds);
 }
 
+/* The wait has reset the event. */
+void take_wakes(void)
+{
+}
+
 void wake(void)
 {
     if (event != NULL)
