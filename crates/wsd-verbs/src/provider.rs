@@ -193,7 +193,7 @@ impl SanProvider for Verbs {
                 State::Connected | State::Broken(_) | State::SwappedOut => {}
                 _ => return Err(WsaError::WSAEINVAL),
             }
-            if pending && !core.poll_devices() {
+            if pending {
                 core.pump();
             }
             Ok(())
