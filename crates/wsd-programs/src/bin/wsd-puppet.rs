@@ -179,6 +179,7 @@ fn send(mut stream: &TcpStream, mut content: RandomStream) -> std::io::Result<()
 
 /// Reads all that is expected, and finds it so.
 fn compare(mut stream: &TcpStream, mut expected: RandomStream) -> std::io::Result<()> {
+    let whole = expected.clone();
     let (mut buffer, mut pattern) = (vec![0; CHUNK], vec![0; CHUNK]);
     let mut read = 0;
     loop {
@@ -188,10 +189,23 @@ fn compare(mut stream: &TcpStream, mut expected: RandomStream) -> std::io::Resul
         }
         stream.read_exact(&mut buffer[..length])?;
         if buffer[..length] != pattern[..length] {
-            return Err(std::io::Error::other(format!("garbled between {read} and {}", read + length)));
+            return Err(std::io::Error::other(garbled(&buffer[..length], &pattern[..length], read, &whole)));
         }
         read += length;
     }
+}
+
+/// Which bytes of a chunk that begins at `offset` are wrong, and where in the stream they belong.
+fn garbled(got: &[u8], expected: &[u8], offset: usize, whole: &RandomStream) -> String {
+    let wrong = |at: &usize| got[*at] != expected[*at];
+    let (Some(first), Some(last)) = ((0..got.len()).find(wrong), (0..got.len()).rfind(wrong)) else {
+        return "not garbled".into();
+    };
+    let sample = &got[first..got.len().min(first + 16)];
+    let place = whole.clone().bytes().windows(sample.len()).position(|bytes| bytes == sample);
+    let count = (0..got.len()).filter(wrong).count();
+    let (from, to) = (offset + first, offset + last);
+    format!("{count} bytes garbled from {from} to {to}, where those of {place:?} are: {sample:?}")
 }
 
 fn fill(buffer: &mut [u8], offset: u64, salt: u8) {
