@@ -8,21 +8,6 @@
 
 #define LENGTH 16
 
-static void talk_one_way(SOCKET s)
-{
-    for (unsigned i = 0; i < 2 * trips(); i++) {
-        send_pattern(s, MESSAGE, i);
-        if (i % 32 == 0)
-            Sleep(1);
-    }
-}
-
-static void listen_one_way(SOCKET s)
-{
-    for (unsigned i = 0; i < 2 * trips(); i++)
-        receive_pattern(s, MESSAGE, i);
-}
-
 /* The partner of most: listens, answers, and sees that the connection is as good as before. */
 static void answer(SOCKET s)
 {

@@ -28,8 +28,11 @@ pub(super) const NATIVE: &[Native] = &[
     Native { package: "wsd-spi", program: "spi", name: "windows_headers::layouts_constants_and_identifiers" },
     Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
     Native { package: UNAWARE, program: "exerciser", name: "says_what_it_has_to" },
+    Native { package: UNAWARE, program: "exerciser", name: "says_the_same_under_the_switch" },
     Native { package: UNAWARE, program: "node", name: "many_connections_of_node" },
+    Native { package: UNAWARE, program: "node", name: "many_connections_of_node_under_the_switch" },
     Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node" },
+    Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node_under_the_switch" },
 ];
 
 /// What tests start or load: the provider, the switch, the command.
@@ -71,6 +74,7 @@ pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
     command.args(["--", "--ignored", "--exact", "--nocapture"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
     command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
     command.env("WSD_WINDOWS_PROGRAMS", folder.join(PROGRAMS));
+    command.env("WSD_WINDOWS_COMMAND", programs(folder).join("wsdirect.exe"));
     wine.apply(&mut command);
     command
 }
