@@ -94,6 +94,8 @@ WSAOVERLAPPED with_event(void);
 DWORD result_of(SOCKET s, WSAOVERLAPPED *request); /* Waits; the bytes. */
 int start_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* 0, or the code. */
 int start_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request);
+void post_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* With an event; there is nothing yet. */
+void post_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* With an event. */
 
 /* This program as another process, which ends the words with what its standard input says. */
 HANDLE start_child(const char *words, HANDLE *input);

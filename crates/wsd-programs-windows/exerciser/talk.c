@@ -26,26 +26,27 @@ static void begin_hold(char name[NAME])
     fflush(stdout);
 }
 
-/* Whoever leads decides, and says it by one byte. */
-static bool goes_on(SOCKET s, bool leads, const char *hold)
+/* Whoever leads decides whether it goes on, and says it by one byte. */
+static char decide(const char *hold)
+{
+    if (hold[0] == 0 || GetFileAttributesA(hold) != INVALID_FILE_ATTRIBUTES)
+        return '.';
+    Sleep(10);
+    return '+';
+}
+
+static char decision(SOCKET s)
 {
     char byte;
 
-    if (leads) {
-        byte = hold[0] != 0 && GetFileAttributesA(hold) == INVALID_FILE_ATTRIBUTES ? '+' : '.';
-        if (byte == '+')
-            Sleep(10);
-        send_all(s, &byte, 1);
-    } else {
-        receive_all(s, &byte, 1);
-        REQUIRE(byte == '+' || byte == '.');
-    }
-    return byte == '+';
+    receive_all(s, &byte, 1);
+    REQUIRE(byte == '+' || byte == '.');
+    return byte;
 }
 
 void make_small_talk(SOCKET s, bool asks)
 {
-    char hold[NAME] = "";
+    char hold[NAME], byte;
     struct sockaddr_in name;
     int length = sizeof(name);
 
@@ -65,12 +66,21 @@ void make_small_talk(SOCKET s, bool asks)
             if (asks && i % 16 == 0)
                 Sleep(1);
         }
-    } while (goes_on(s, asks, hold));
+        /* The other end says the same, as one does that sends back whatever comes. */
+        if (asks) {
+            byte = decide(hold);
+            send_all(s, &byte, 1);
+            REQUIRE(decision(s) == byte);
+        } else {
+            byte = decision(s);
+            send_all(s, &byte, 1);
+        }
+    } while (byte == '+');
 }
 
 void talk_one_way(SOCKET s)
 {
-    char hold[NAME];
+    char hold[NAME], byte;
 
     begin_hold(hold);
     do {
@@ -79,7 +89,9 @@ void talk_one_way(SOCKET s)
             if (i % 32 == 0)
                 Sleep(1);
         }
-    } while (goes_on(s, true, hold));
+        byte = decide(hold);
+        send_all(s, &byte, 1);
+    } while (byte == '+');
 }
 
 void listen_one_way(SOCKET s)
@@ -87,5 +99,5 @@ void listen_one_way(SOCKET s)
     do {
         for (unsigned i = 0; i < 2 * TRIPS; i++)
             receive_pattern(s, MESSAGE, i);
-    } while (goes_on(s, false, ""));
+    } while (decision(s) == '+');
 }

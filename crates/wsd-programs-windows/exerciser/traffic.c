@@ -231,3 +231,18 @@ int start_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
 
     return WSASend(s, &buffer, 1, NULL, 0, request, NULL) == 0 ? 0 : WSAGetLastError();
 }
+
+void post_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
+{
+    *request = with_event();
+    REQUIRE(start_receive(s, bytes, length, request) == WSA_IO_PENDING);
+}
+
+void post_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
+{
+    int code;
+
+    *request = with_event();
+    code = start_send(s, bytes, length, request);
+    REQUIRE(code == 0 || code == WSA_IO_PENDING);
+}

@@ -45,6 +45,9 @@ const NOT_AWAITED: &[&str] = &[
     // An event, or a window, was to be told of the socket before its connection was noticed.
     "pending_wsaeventselect",
     "pending_wsaasyncselect",
+    "wsaeventselect_connect_accept",
+    // A thread waits in the kernel: what it waits for comes by TCP, and only the other direction is promoted.
+    "pending_recv",
     // The system itself moved the first bytes.
     "connectex_with_data",
     "acceptex_with_data",
