@@ -38,6 +38,7 @@ const CRATES: &[&str] = &[
     "wsd-conformance",
     "wsd-switch",
     "wsd-winsock",
+    "wsdirect",
 ];
 
 /// Which tests run.
@@ -68,7 +69,11 @@ pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>)
     let mut total = Tally::default();
     let mut outcome = Ok(());
     if filter.is_none() {
-        (total, outcome) = step(&mut toolchain::lints(&folder, CRATES))?;
+        for mut whole in [toolchain::lints(&folder, CRATES), toolchain::microsofts(&folder, CRATES)] {
+            let (tally, ended) = step(&mut whole)?;
+            total.add(tally);
+            outcome = outcome.and(ended);
+        }
     }
     for mut tests in commands(&folder, filter, &wine) {
         let (tally, ended) = count(&mut tests)?;
