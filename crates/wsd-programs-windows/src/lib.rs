@@ -12,4 +12,4 @@ mod ends;
 mod program;
 
 pub use ends::{End, await_ends, ends};
-pub use program::{Program, Running, Under, told};
+pub use program::{Program, Running, Under, told, windows_path, wsdirect};

@@ -29,14 +29,19 @@ fn runner() -> Command {
 }
 
 /// The command of this project, with its first arguments.
-pub(crate) fn wsdirect(arguments: &[&str]) -> Command {
+///
+/// # Panics
+/// Nobody says where it is.
+#[must_use]
+pub fn wsdirect(arguments: &[&str]) -> Command {
     let mut command = runner();
-    command.arg(windows_path(Path::new(&told(COMMAND)))).args(arguments);
+    command.arg(windows_path(Path::new(&told(COMMAND)))).args(arguments).stdin(Stdio::null());
     command
 }
 
 /// As Windows programs know it: the drive Z is the whole machine.
-fn windows_path(path: &Path) -> String {
+#[must_use]
+pub fn windows_path(path: &Path) -> String {
     format!("Z:{}", path.display()).replace('/', r"\")
 }
 

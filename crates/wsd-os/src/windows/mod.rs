@@ -27,6 +27,7 @@ pub mod memory;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod processors;
 pub mod random;
 pub mod signal;
 pub mod tcp;
