@@ -12,4 +12,4 @@ mod ends;
 mod program;
 
 pub use ends::{End, await_ends, ends};
-pub use program::{Program, Running, Under, told, windows_path, wsdirect};
+pub use program::{Program, Running, Under, runner, told, windows_path, wsdirect};

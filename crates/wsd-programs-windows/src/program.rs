@@ -24,7 +24,11 @@ pub fn told(name: &str) -> OsString {
 }
 
 /// What runs the Windows program that its first argument names.
-fn runner() -> Command {
+///
+/// # Panics
+/// Nobody says where it is.
+#[must_use]
+pub fn runner() -> Command {
     Command::new(told(RUNNER))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use wsd_programs_windows::{told, windows_path, wsdirect};
+use wsd_programs_windows::{runner, told, windows_path, wsdirect};
 
 /// What it prints, if it ends well.
 fn output(command: &mut Command) -> String {
@@ -63,4 +63,24 @@ fn trace_has_the_calls_of_the_interface() {
         words.len() == 3 && words[0].parse::<f64>().is_ok() && words[1].parse::<u32>().is_ok()
     };
     assert!(text.lines().all(is_whole), "{text}");
+}
+
+/// SW-012: the list has the provider's identity as it is in memory, and has it no longer afterwards. Wine has no catalogue, so that
+/// the other half of an installation is not seen.
+#[test]
+#[ignore = "runs Windows programs: cargo xtask windows"]
+fn install_changes_the_list_of_providers() {
+    const LIST: &str = r"HKLM\System\CurrentControlSet\Services\Winsock\Parameters\TCP on SAN";
+    let listed = || {
+        let asked = runner().args(["reg", "query", LIST]).output().expect("the runner starts");
+        String::from_utf8_lossy(&asked.stdout).into_owned()
+    };
+    let entry = "{6d1f2b0e-8c5a-4e57-9b1d-3f0c7a2e5d41}    REG_BINARY    0E2B1F6D5A8C574E9B1D3F0C7A2E5D41";
+    assert!(!listed().contains(entry), "{}", listed());
+    output(&mut wsdirect(&["install"]));
+    assert!(listed().contains(entry), "{}", listed());
+    output(&mut wsdirect(&["uninstall"]));
+    assert!(!listed().contains("6d1f2b0e"), "{}", listed());
+    let again = wsdirect(&["uninstall"]).output().expect("the runner starts");
+    assert!(!again.status.success(), "there is nothing to uninstall");
 }

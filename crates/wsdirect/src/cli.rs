@@ -20,6 +20,14 @@ Exit codes:
 Environment:
   WSDIRECT_LIBRARY   the library to load, if not the one installed with this command";
 
+#[cfg(windows)]
+const INSTALLATION: &str = "\
+NOT TESTED ON REAL WINDOWS: where it was made, Winsock has no catalogue.
+
+Enters wsd_shm.dll, which is beside this command, into Winsock's catalogue as a hidden base provider, and into the list \
+'TCP on SAN' of the registry, from which a switch takes its providers. The switch of `wsdirect run` needs neither. \
+Needs an administrator.";
+
 /// Runs TCP programs, unmodified, over a system area network.
 #[derive(Debug, Parser)]
 #[command(name = "wsdirect", version, after_help = EXIT_CODES, propagate_version = true)]
@@ -40,6 +48,14 @@ pub(crate) enum Command {
     },
     /// List the providers: which there are, what they serve, whether they can be used
     Providers(ProvidersArgs),
+    /// Tell Windows of the built-in provider (not tested on real Windows)
+    #[cfg(windows)]
+    #[command(after_help = INSTALLATION)]
+    Install,
+    /// Take back what `install` did (not tested on real Windows)
+    #[cfg(windows)]
+    #[command(after_help = INSTALLATION)]
+    Uninstall,
     /// Measure plain TCP against the switch on this machine, two processes, in alternation
     Bench(BenchArgs),
     /// Show a real program and its client, first over plain TCP, then under the switch

@@ -8,6 +8,8 @@ mod bench;
 mod check;
 mod cli;
 mod demo;
+#[cfg(windows)]
+mod install;
 mod list;
 mod output;
 mod process;
@@ -59,6 +61,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             }
             Some(ProvidersCommand::CheckPeer) => done(wsd_conformance::serve()),
         },
+        #[cfg(windows)]
+        Command::Install => done(install::install()),
+        #[cfg(windows)]
+        Command::Uninstall => done(install::uninstall()),
         Command::Bench(args) => {
             let complete = bench::run(&args)
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;

@@ -33,6 +33,7 @@ pub(super) const NATIVE: &[Native] = &[
     Native { package: UNAWARE, program: "command", name: "bench_measures_both" },
     Native { package: UNAWARE, program: "command", name: "demo_shows_node" },
     Native { package: UNAWARE, program: "command", name: "trace_has_the_calls_of_the_interface" },
+    Native { package: UNAWARE, program: "command", name: "install_changes_the_list_of_providers" },
     Native { package: UNAWARE, program: "exerciser", name: "says_what_it_has_to" },
     Native { package: UNAWARE, program: "exerciser", name: "says_the_same_under_the_switch" },
     Native { package: UNAWARE, program: "node", name: "many_connections_of_node" },

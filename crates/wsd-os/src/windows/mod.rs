@@ -15,6 +15,7 @@ mod view;
 mod winsock;
 
 pub mod bell;
+pub mod catalogue;
 pub mod clock;
 pub mod diag;
 pub mod doorbell;
