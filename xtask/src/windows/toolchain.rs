@@ -2,6 +2,7 @@
 
 use super::wine::{self, Wine};
 use crate::command::{cargo, command, nested};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -84,10 +85,15 @@ pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: 
     command
 }
 
-/// A test that is no Windows program, but runs some.
-pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
-    let mut command = cargo(&["test", "--package", test.package, "--test", test.program, test.name]);
-    command.args(["--", "--ignored", "--exact", "--nocapture"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
+/// Those tests that are no Windows programs, but run some, one after the other.
+pub(super) fn native(folder: &Path, tests: &[&Native], wine: &Wine) -> Command {
+    let mut command = cargo(&["test", "--no-fail-fast"]);
+    let packages: BTreeSet<&str> = tests.iter().map(|test| test.package).collect();
+    let programs_of_tests: BTreeSet<&str> = tests.iter().map(|test| test.program).collect();
+    command.args(packages.into_iter().flat_map(|name| ["--package", name]));
+    command.args(programs_of_tests.into_iter().flat_map(|name| ["--test", name]));
+    command.args(["--", "--ignored", "--exact", "--nocapture", "--test-threads", "1"]);
+    command.args(tests.iter().map(|test| test.name)).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
     command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
     command.env("WSD_WINDOWS_PROGRAMS", folder.join(PROGRAMS));
     command.env("WSD_WINDOWS_COMMAND", programs(folder).join("wsdirect.exe"));

@@ -55,7 +55,7 @@ impl Provider<'_> {
     }
 
     fn enlist(&self) -> io::Result<()> {
-        let (list, name, id) = (wide(LIST), wide(&self.value()), self.guid());
+        let (list, name, id) = (wide(LIST), wide(self.value()), self.guid());
         let (bytes, length) = ((&raw const id).cast(), size_of::<GUID>() as u32);
         // SAFETY: names that end with zeros; exactly the identity is read, as it is in memory.
         let code = unsafe {
@@ -65,7 +65,7 @@ impl Provider<'_> {
     }
 
     fn unlist(&self) -> io::Result<()> {
-        let (list, name) = (wide(LIST), wide(&self.value()));
+        let (list, name) = (wide(LIST), wide(self.value()));
         // SAFETY: names that end with zeros.
         outcome(unsafe { RegDeleteKeyValueW(HKEY_LOCAL_MACHINE, list.as_ptr(), name.as_ptr()) })
     }

@@ -5,7 +5,7 @@
 //! when somebody looked last.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use windows_sys::Win32::Foundation::HANDLE;
@@ -361,9 +361,9 @@ impl Sockets {
             self.event = Some(Arc::new(Handle::event()?));
         }
         let event = self.event.clone().ok_or(Errno::NFILE)?;
-        if !self.asked.contains_key(&place) {
+        if let btree_map::Entry::Vacant(entry) = self.asked.entry(place) {
             match Poll::ask(fd.fd, wanted, event.clone(), true) {
-                Ok(poll) => drop(self.asked.insert(place, poll)),
+                Ok(poll) => drop(entry.insert(poll)),
                 Err(Errno::NOTSOCK) => return Ok(INVALID),
                 Err(error) => return Err(error),
             }
