@@ -2,6 +2,7 @@
 
 mod address;
 mod afd;
+mod counts;
 mod door;
 mod end;
 mod errno;
@@ -37,5 +38,7 @@ pub mod timer;
 
 pub use errno::Errno;
 
+#[cfg(test)]
+mod poll_tests;
 #[cfg(test)]
 mod tests;
