@@ -42,10 +42,6 @@ const DIFFERENT: &[Differs] = &[
 
 /// Cases whose connections the switch does not promote (docs/windows.md, "Stays on TCP"): nobody waits for it.
 const NOT_AWAITED: &[&str] = &[
-    // An event, or a window, was to be told of the socket before its connection was noticed.
-    "pending_wsaeventselect",
-    "pending_wsaasyncselect",
-    "wsaeventselect_connect_accept",
     // A thread waits in the kernel: what it waits for comes by TCP, and only the other direction is promoted.
     "pending_recv",
     // The system itself moved the first bytes.

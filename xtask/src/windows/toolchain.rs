@@ -67,12 +67,10 @@ pub(super) fn lints(folder: &Path, crates: &[&str]) -> Command {
     command
 }
 
-/// The crates compile for the target of Microsoft's tools. What is made of C is compiled by ours meanwhile.
+/// The crates compile for the target of Microsoft's tools.
 pub(super) fn microsofts(folder: &Path, crates: &[&str]) -> Command {
     let mut command = by(CARGO, folder, "check", MICROSOFTS);
     command.arg("--quiet").args(crates.iter().flat_map(|name| ["-p", name]));
-    command.env("CC_x86_64_pc_windows_msvc", "x86_64-w64-mingw32-gcc");
-    command.env("AR_x86_64_pc_windows_msvc", "x86_64-w64-mingw32-ar");
     command
 }
 
