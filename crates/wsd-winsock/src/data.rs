@@ -87,8 +87,8 @@ unsafe fn target<'a>(data: *mut u8, length: i32) -> Result<IoSliceMut<'a>, Errno
 pub(crate) unsafe extern "system" fn send(socket: SOCKET, data: *const u8, length: i32, flags: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::send(socket, data, length, flags) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { source(data, length) }
             .and_then(|data| send_tracked(found, &[data], flags as u32, || count(kernel())))
     };
@@ -100,8 +100,8 @@ pub(crate) unsafe extern "system" fn send(socket: SOCKET, data: *const u8, lengt
 pub(crate) unsafe extern "system" fn recv(socket: SOCKET, data: *mut u8, length: i32, flags: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::recv(socket, data, length, flags) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { target(data, length) }
             .and_then(|data| recv_tracked(found, &mut [data], flags as u32, || count(kernel())))
     };
@@ -120,8 +120,8 @@ pub(crate) unsafe extern "system" fn sendto(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::sendto(socket, data, length, flags, name, name_length) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { source(data, length) }
             .and_then(|data| send_tracked(found, &[data], flags as u32, || count(kernel())))
     };
@@ -140,8 +140,8 @@ pub(crate) unsafe extern "system" fn recvfrom(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::recvfrom(socket, data, length, flags, name, name_length) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { target(data, length) }
             .and_then(|data| recv_tracked(found, &mut [data], flags as u32, || count(kernel())))
     };

@@ -60,8 +60,8 @@ pub(crate) unsafe extern "system" fn read_file(
         succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
     };
     let buffer = WSABUF { len: length, buf: data };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { targets(&raw const buffer, 1) }
             .and_then(|mut data| recv_tracked(found, &mut data, 0, by_kernel))
     };
@@ -94,8 +94,8 @@ pub(crate) unsafe extern "system" fn write_file(
         succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
     };
     let buffer = WSABUF { len: length, buf: data.cast_mut() };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { sources(&raw const buffer, 1) }.and_then(|data| send_tracked(found, &data, 0, by_kernel))
     };
     // SAFETY: the program's place for it.

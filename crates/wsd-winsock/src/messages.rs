@@ -49,8 +49,8 @@ pub(crate) unsafe fn targets<'a>(buffers: *const WSABUF, count: u32) -> Result<V
     let of = |buffer: &WSABUF| match (buffer.buf.is_null(), buffer.len) {
         (_, 0) => Ok(IoSliceMut::new(&mut [])),
         (true, _) => Err(Errno::FAULT),
-        // SAFETY: the contract.
         (false, len) => {
+            // SAFETY: the contract.
             Ok(IoSliceMut::new(unsafe { core::slice::from_raw_parts_mut(buffer.buf, len as usize) }))
         }
     };
@@ -88,8 +88,8 @@ pub(crate) unsafe extern "system" fn wsa_send(
         let mut bytes = 0;
         done(kernel(&raw mut bytes)).map(|()| bytes as usize)
     };
-    // SAFETY: the program's buffers.
     let serve = |found| {
+        // SAFETY: the program's buffers.
         unsafe { sources(buffers, count) }.and_then(|data| send_tracked(found, &data, flags, by_kernel))
     };
     // SAFETY: the program's place for it.

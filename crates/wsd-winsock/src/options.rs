@@ -148,8 +148,8 @@ pub(crate) unsafe extern "system" fn setsockopt(
             kernel()?;
         }
         match (level, name) {
-            // SAFETY: the kernel has just read a socket there.
             (SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT) => {
+                // SAFETY: the kernel has just read a socket there.
                 extensions::accepted(socket, unsafe { value.cast::<SOCKET>().read_unaligned() })
             }
             (SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT) => front::connected(found, Ok(())),
