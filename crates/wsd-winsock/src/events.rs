@@ -56,6 +56,11 @@ fn wish(socket: i32) -> Option<Wish> {
     lock(&WISHES).as_ref()?.get(&socket).cloned()
 }
 
+/// Whether the program is told of events of the socket, which is non-blocking as long as it is.
+pub(crate) fn are_told(socket: Socket) -> bool {
+    wish(socket.descriptor()).is_some_and(|wish| wish.events != 0)
+}
+
 /// The socket is closed.
 pub(crate) fn forget(socket: i32) {
     if let Some(wishes) = lock(&WISHES).as_mut() {

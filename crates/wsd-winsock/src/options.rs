@@ -11,7 +11,7 @@ use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
 
 use crate::result::{answer, done, tracked};
-use crate::{extensions, original};
+use crate::{events, extensions, original};
 
 /// What the switch knows better than the kernel.
 fn asked(socket: Socket, code: i32) -> Option<u32> {
@@ -37,6 +37,9 @@ pub(crate) unsafe extern "system" fn ioctlsocket(socket: SOCKET, command: i32, a
             }
             (_, wanted) => {
                 let wanted = wanted.map(|value| *value);
+                if command == FIONBIO && wanted == Some(0) && events::are_told(found) {
+                    return Err(Errno::INVAL);
+                }
                 kernel().inspect(|()| noted(found, command, wanted))
             }
         }

@@ -65,7 +65,7 @@ pub(crate) fn turn(stream: &Stream, socket: Socket, way: Way) -> Result<Option<T
         Way::Receive => &stream.record.receive_timeout,
     };
     let lines = lines_of(socket).ok_or(Errno::NOTSOCK)?;
-    lines.turn(way, &super::Timeout::micros(limit)).map(Some)
+    lines.turn(way, &super::Timeout::micros(limit))
 }
 
 /// Takes operations of a socket back. How many there were.

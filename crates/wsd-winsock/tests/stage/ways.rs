@@ -205,18 +205,17 @@ unsafe extern "system" fn finished_as_file(error: u32, bytes: u32, overlapped: *
     unsafe { finished(error, bytes, overlapped, 0) };
 }
 
-/// Operation, error, bytes.
-type Finished = (usize, u32, usize);
-
 /// What the pool's threads have been told, and not yet the program.
-static POOL: (Mutex<Vec<Finished>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
+static POOL: (Mutex<Vec<Completion>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
+/// Which operation, its error, its bytes.
+type Completion = (usize, u32, usize);
 
 fn tell(overlapped: *mut OVERLAPPED, error: u32, bytes: usize) {
     POOL.0.lock().expect("no panic").push((overlapped as usize, error, bytes));
     POOL.1.notify_all();
 }
 
-fn told_by_pool() -> (usize, u32, usize) {
+fn told_by_pool() -> Completion {
     let told = POOL.0.lock().expect("no panic");
     let mut told = POOL.1.wait_while(told, |told| told.is_empty()).expect("no panic");
     told.remove(0)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use wsd_os::Errno;
+use wsd_os::thread;
 
 use super::observed::{Event, Observed};
 use super::{lock, server};
@@ -80,8 +81,8 @@ pub(super) struct State {
 #[derive(Default)]
 struct Line {
     operations: VecDeque<Box<dyn Operation>>,
-    /// A blocking call moves bytes.
-    busy: bool,
+    /// The thread whose blocking call moves bytes.
+    busy: Option<u32>,
 }
 
 impl State {
@@ -94,7 +95,8 @@ impl State {
 
     /// Events that operations wait for whose turn it is, and the observer.
     pub(super) fn wanted(&self) -> u32 {
-        let one = |line: &Line, event| if line.operations.is_empty() || line.busy { 0 } else { event };
+        let one =
+            |line: &Line, event| if line.operations.is_empty() || line.busy.is_some() { 0 } else { event };
         one(&self.receive, IN) | one(&self.send, OUT) | self.awaited
     }
 
@@ -132,7 +134,7 @@ impl Lines {
         }
         let line = state.line(way);
         if line.operations.is_empty()
-            && !line.busy
+            && line.busy.is_none()
             && let Some(result) = operation.attempt(self.socket)
         {
             if result.is_ok() {
@@ -148,18 +150,23 @@ impl Lines {
         None
     }
 
-    /// Waits until nobody is before a call in the line.
-    pub(super) fn turn(self: Arc<Self>, way: Way, limit: &Timeout) -> Result<Turn, Errno> {
+    /// Waits until nobody is before a call in the line. `None`: it is the caller's turn already, in a call that is interrupted by a
+    /// routine.
+    pub(super) fn turn(self: Arc<Self>, way: Way, limit: &Timeout) -> Result<Option<Turn>, Errno> {
+        let own = thread::tid();
         let mut state = lock(&self.state);
         loop {
             if state.closed {
                 return Err(Errno::NOTSOCK);
             }
             let line = state.line(way);
-            if !line.busy && line.operations.is_empty() {
-                line.busy = true;
+            if line.busy == Some(own) {
+                return Ok(None);
+            }
+            if line.busy.is_none() && line.operations.is_empty() {
+                line.busy = Some(own);
                 drop(state);
-                return Ok(Turn { lines: self, way });
+                return Ok(Some(Turn { lines: self, way }));
             }
             state = self.wait(state, limit)?;
         }
@@ -186,7 +193,7 @@ impl Lines {
     /// Tries operations until one cannot be done now.
     fn advance(&self, state: &mut State, way: Way) {
         let line = state.line(way);
-        while !line.busy
+        while line.busy.is_none()
             && let Some(result) = line.operations.front_mut().and_then(|first| first.attempt(self.socket))
         {
             if let Some(operation) = line.operations.pop_front() {
@@ -266,7 +273,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = lock(&self.lines.state);
         let line = state.line(self.way);
-        line.busy = false;
+        line.busy = None;
         if !line.operations.is_empty() {
             server::news(self.lines.socket.index);
         }

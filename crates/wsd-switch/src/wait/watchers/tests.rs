@@ -93,12 +93,26 @@ fn calls_and_operations_take_turns() {
     stage.may.store(true, Ordering::SeqCst);
     assert!(!stage.lines.is_waited_for(Way::Send), "done by asking");
     let turn = stage.lines.clone().turn(Way::Send, &forever()).expect("nobody is before");
+    assert!(turn.is_some());
     assert_eq!(stage.submit(2, 0, &stage.may), None);
     stage.lines.look(|_| {});
     assert_eq!(stage.told(), [(1, Ok(1))]);
     drop(turn);
     stage.lines.look(|_| {});
     assert_eq!(stage.told(), [(1, Ok(1)), (2, Ok(2))]);
+}
+
+/// A routine that runs inside of a blocking call and makes one itself does not wait for the call that it interrupts.
+#[test]
+fn nobody_waits_for_himself() {
+    let stage = Stage::new();
+    let outer = stage.lines.clone().turn(Way::Send, &forever()).expect("nobody is before");
+    assert_eq!(stage.submit(1, 0, &stage.may), None);
+    let inner = stage.lines.clone().turn(Way::Send, &forever()).expect("the turn is had");
+    assert!(outer.is_some() && inner.is_none());
+    let lines = stage.lines.clone();
+    let other = std::thread::spawn(move || lines.turn(Way::Send, &short()).err());
+    assert_eq!(other.join().expect("no panic"), Some(Errno::AGAIN));
 }
 
 /// A close ends every wait, and nothing is kept afterwards.
