@@ -65,7 +65,7 @@ fn trace_has_the_calls_of_the_interface() {
     assert!(text.lines().all(is_whole), "{text}");
 }
 
-/// SW-012: the list has the provider's identity as it is in memory, and has it no longer afterwards. Wine has no catalogue, so that
+/// The list "TCP on SAN" has the provider's identity as it is in memory, and has it no longer afterwards. Wine has no catalogue, so that
 /// the other half of an installation is not seen.
 #[test]
 #[ignore = "runs Windows programs: cargo xtask windows"]

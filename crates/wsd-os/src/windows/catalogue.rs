@@ -128,7 +128,6 @@ fn wide(text: impl AsRef<std::ffi::OsStr>) -> Vec<u16> {
 mod tests {
     use super::*;
 
-    /// SP-024.
     #[test]
     fn the_entry_is_a_hidden_base_provider() {
         let library = Path::new(r"C:\a.dll");
