@@ -79,6 +79,6 @@ pub mod timer;
 mod windows;
 #[cfg(all(windows, not(loom)))]
 pub use windows::{
-    Errno, bell, clock, diag, doorbell, fd, file, futex, link, lock, memory, net, poll, process, random,
-    signal, tcp, thread, timer,
+    Errno, bell, catalogue, clock, diag, doorbell, fd, file, futex, link, lock, memory, net, poll, process,
+    processors, random, signal, tcp, thread, timer,
 };

@@ -39,6 +39,8 @@ struct scenario {
 extern const struct scenario accepting[], blocking[], closing[], connecting[], events[], files[], options[], overlapped[],
     pending[], ports[], readiness[], routines[], sharing[], windows[];
 
+const char *case_name(void);
+
 /* Lines. */
 void fact(const char *name, long long value);
 void hash_fact(const char *name, uint64_t value);
@@ -72,8 +74,12 @@ void await_partner(SOCKET s);
 void await_listener(const struct sockaddr_in *address);
 void finish(SOCKET s); /* Both ends: no more data, then the end of the stream, then closed. */
 void drop(SOCKET s); /* Closed. */
+HANDLE event_of(const struct sockaddr_in *name); /* Known to both ends. */
+
+/* Small messages. */
 void make_small_talk(SOCKET s, bool asks); /* One end asks. */
-unsigned trips(void);
+void talk_one_way(SOCKET s);
+void listen_one_way(SOCKET s);
 
 /* Sockets. */
 SOCKET new_socket(void);
@@ -88,6 +94,8 @@ WSAOVERLAPPED with_event(void);
 DWORD result_of(SOCKET s, WSAOVERLAPPED *request); /* Waits; the bytes. */
 int start_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* 0, or the code. */
 int start_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request);
+void post_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* With an event; there is nothing yet. */
+void post_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request); /* With an event. */
 
 /* This program as another process, which ends the words with what its standard input says. */
 HANDLE start_child(const char *words, HANDLE *input);

@@ -16,6 +16,11 @@ static const struct scenario *const families[] = {blocking, options, closing, co
 static const struct scenario *current;
 static char facts[2048];
 
+const char *case_name(void)
+{
+    return current->name;
+}
+
 void fact(const char *name, long long value)
 {
     size_t used = strlen(facts);

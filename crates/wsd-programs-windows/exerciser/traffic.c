@@ -94,7 +94,7 @@ void hear(SOCKET s)
 }
 
 /* An event that both ends know by the port of who sets it. */
-static HANDLE event_of(const struct sockaddr_in *name)
+HANDLE event_of(const struct sockaddr_in *name)
 {
     char text[64];
     HANDLE event;
@@ -143,34 +143,6 @@ void finish(SOCKET s)
 void drop(SOCKET s)
 {
     REQUIRE(closesocket(s) == 0);
-}
-
-unsigned trips(void)
-{
-    const char *told = getenv("EXERCISER_TRIPS");
-
-    return told != NULL ? (unsigned)atoi(told) : 400;
-}
-
-void make_small_talk(SOCKET s, bool asks)
-{
-    char bytes[MESSAGE];
-    struct sockaddr_in name;
-    int length = sizeof(name);
-
-    /* The partner may end before it is waited for: its event stays with this process. */
-    REQUIRE(getpeername(s, (struct sockaddr *)&name, &length) == 0);
-    event_of(&name);
-    for (unsigned i = 0; i < trips(); i++) {
-        if (asks)
-            send_pattern(s, sizeof(bytes), i);
-        receive_pattern(s, sizeof(bytes), i);
-        if (!asks)
-            send_pattern(s, sizeof(bytes), i);
-        /* What works beside the programs needs time, too. */
-        if (asks && i % 16 == 0)
-            Sleep(1);
-    }
 }
 
 SOCKET new_socket(void)
@@ -258,4 +230,19 @@ int start_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
     WSABUF buffer = {length, bytes};
 
     return WSASend(s, &buffer, 1, NULL, 0, request, NULL) == 0 ? 0 : WSAGetLastError();
+}
+
+void post_receive(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
+{
+    *request = with_event();
+    REQUIRE(start_receive(s, bytes, length, request) == WSA_IO_PENDING);
+}
+
+void post_send(SOCKET s, char *bytes, DWORD length, WSAOVERLAPPED *request)
+{
+    int code;
+
+    *request = with_event();
+    code = start_send(s, bytes, length, request);
+    REQUIRE(code == 0 || code == WSA_IO_PENDING);
 }

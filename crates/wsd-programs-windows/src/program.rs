@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 /// What runs a Windows program.
 const RUNNER: &str = "WSD_WINDOWS_RUNNER";
 
-/// Words between the runner and a program: what starts it with the switch in front of it. Without them it is Winsock's alone.
-const LAUNCHER: &str = "WSD_WINDOWS_LAUNCHER";
+/// The command, `wsdirect.exe`.
+const COMMAND: &str = "WSD_WINDOWS_COMMAND";
 
 /// How often to look whether a program has ended.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -23,24 +23,61 @@ pub fn told(name: &str) -> OsString {
     std::env::var_os(name).unwrap_or_else(|| panic!("cargo xtask windows says {name}"))
 }
 
+/// What runs the Windows program that its first argument names.
+///
+/// # Panics
+/// Nobody says where it is.
+#[must_use]
+pub fn runner() -> Command {
+    Command::new(told(RUNNER))
+}
+
+/// The command of this project, with its first arguments.
+///
+/// # Panics
+/// Nobody says where it is.
+#[must_use]
+pub fn wsdirect(arguments: &[&str]) -> Command {
+    let mut command = runner();
+    command.arg(windows_path(Path::new(&told(COMMAND)))).args(arguments).stdin(Stdio::null());
+    command
+}
+
 /// As Windows programs know it: the drive Z is the whole machine.
-fn windows_path(path: &Path) -> String {
+#[must_use]
+pub fn windows_path(path: &Path) -> String {
     format!("Z:{}", path.display()).replace('/', r"\")
+}
+
+/// Whose calls a program's are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// Winsock's alone.
+    Winsock,
+    /// The switch's, in front of Winsock.
+    Switch,
 }
 
 /// A Windows program, and the folder for what it says.
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
+    under: Under,
     folder: tempfile::TempDir,
+    told: Option<(&'static str, &'static str)>,
 }
 
 impl Program {
     /// # Panics
     /// There are no temporary folders.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), folder: tempfile::tempdir().expect("a temporary folder") }
+    pub fn new(under: Under, path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            under,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            told: None,
+        }
     }
 
     /// A program that is made first, at the path that the maker is given.
@@ -48,17 +85,24 @@ impl Program {
     /// # Panics
     /// There are no temporary folders.
     #[must_use]
-    pub fn made(name: &str, make: impl FnOnce(&Path)) -> Self {
+    pub fn made(under: Under, name: &str, make: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join(name);
         make(&path);
-        Self { path, folder }
+        Self { path, under, folder, told: None }
+    }
+
+    /// The program finds this variable in its environment.
+    #[must_use]
+    pub fn told(mut self, name: &'static str, value: &'static str) -> Self {
+        self.told = Some((name, value));
+        self
     }
 
     /// Whether the switch stands in front of it.
     #[must_use]
-    pub fn is_switched() -> bool {
-        std::env::var_os(LAUNCHER).is_some()
+    pub fn is_switched(&self) -> bool {
+        self.under == Under::Switch
     }
 
     /// A folder that ends with this.
@@ -73,12 +117,14 @@ impl Program {
     /// It cannot be started.
     #[must_use]
     pub fn start(&self, name: &str, arguments: &[&str]) -> Running {
-        let launcher = std::env::var(LAUNCHER).unwrap_or_default();
         let output = self.folder().join(name);
         let file = std::fs::File::create(&output).expect("a file for what it says");
         let errors = file.try_clone().expect("a second handle of it");
-        let mut command = Command::new(told(RUNNER));
-        command.args(launcher.split_whitespace()).arg(windows_path(&self.path)).args(arguments);
+        let mut command = match self.under {
+            Under::Winsock => runner(),
+            Under::Switch => wsdirect(&["run", "--"]),
+        };
+        command.arg(windows_path(&self.path)).args(arguments).envs(self.told);
         command.current_dir(self.folder()).stdin(Stdio::null()).stdout(file).stderr(errors);
         Running { child: command.spawn().expect("the runner starts"), output }
     }

@@ -61,7 +61,9 @@ pub use fork::{
     after_fork_in_child, after_fork_in_parent, before_fork, exec_failed, forget_in_child, serve_in_child,
 };
 #[cfg(windows)]
-pub use pending::{Operation, Way, cancel, submit};
+pub use pending::{
+    Event, Observer, Operation, Turn, Way, Which, cancel, enable, is_pending, observe, submit, turn,
+};
 /// One entry of a poll set, laid out as the C library has it.
 pub use wsd_os::poll::PollFd;
 /// How [`accept`] makes a descriptor.
@@ -137,6 +139,8 @@ pub fn connected(socket: Socket, result: Result<(), Errno>) {
         Err(_) => return connecting::tcp_failed(&stream),
     }
     record.role.store(Role::Connector as u32, wsd_os::atomic::Ordering::Release);
+    #[cfg(windows)]
+    watchers::news(stream.index);
 }
 
 /// Whether [`peer_known`] wants to be told. One load.

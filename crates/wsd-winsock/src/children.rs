@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use windows_sys::Win32::Foundation::{HANDLE, HMODULE};
 use windows_sys::Win32::System::LibraryLoader::GetModuleFileNameW;
-use windows_sys::Win32::System::Threading::{CREATE_SUSPENDED, PROCESS_INFORMATION, ResumeThread};
+use windows_sys::Win32::System::Threading::{
+    CREATE_SUSPENDED, DEBUG_ONLY_THIS_PROCESS, DEBUG_PROCESS, IsWow64Process, PROCESS_INFORMATION,
+    ResumeThread,
+};
 use windows_sys::core::BOOL;
 use wsd_os::process;
 use wsd_os::thread::Inside;
@@ -30,6 +33,14 @@ fn path() -> PathBuf {
     let length =
         unsafe { GetModuleFileNameW(MODULE.load(Ordering::Relaxed), name.as_mut_ptr(), name.len() as u32) };
     std::ffi::OsString::from_wide(&name[..(length as usize).min(name.len())]).into()
+}
+
+/// Whether a process has machine code like ours: a thread that begins where our functions are would end one for 32 bits.
+fn is_alike(process: HANDLE) -> bool {
+    let mut emulated = 0;
+    // SAFETY: a local variable; what is no handle is answered with an error.
+    let told = unsafe { IsWow64Process(process, &raw mut emulated) };
+    told != 0 && emulated == 0
 }
 
 /// # Safety
@@ -71,14 +82,20 @@ pub(crate) unsafe extern "system" fn create_process(
     if inherit != 0 {
         front::before_exec();
     }
+    // Nothing of it runs until its debugger, the caller, has been told of it.
+    if flags & (DEBUG_PROCESS | DEBUG_ONLY_THIS_PROCESS) != 0 {
+        return create(flags);
+    }
     let made = create(flags | CREATE_SUSPENDED);
     if made == 0 {
         return made;
     }
     // SAFETY: filled in, as the process has been made.
     let made_process = unsafe { information.cast::<PROCESS_INFORMATION>().read_unaligned() };
-    // A program of another kind (32 bits) runs without.
-    let _ = process::load_into(made_process.hProcess as usize as i32, &path());
+    if is_alike(made_process.hProcess) {
+        // What cannot be loaded there the program runs without.
+        let _ = process::load_into(made_process.hProcess as usize as i32, &path());
+    }
     if flags & CREATE_SUSPENDED == 0 {
         // SAFETY: the handle that was just made.
         unsafe { ResumeThread(made_process.hThread) };

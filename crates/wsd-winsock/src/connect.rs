@@ -2,14 +2,15 @@
 
 use core::ffi::c_void;
 
-use windows_sys::Win32::Networking::WinSock::{INVALID_SOCKET, LPCONDITIONPROC, SOCKADDR, SOCKET, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{LPCONDITIONPROC, SOCKADDR, SOCKET, WSABUF};
 use wsd_os::Errno;
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
+use wsd_os::thread::outside;
 use wsd_switch::front::{self, Socket};
 
-use crate::original;
 use crate::result::{answer, done, made, number, tracked};
+use crate::{events, original};
 
 /// # Safety
 /// As listen.
@@ -25,7 +26,7 @@ pub(crate) unsafe extern "system" fn listen(socket: SOCKET, backlog: i32) -> i32
 pub(crate) unsafe extern "system" fn connect(socket: SOCKET, name: *const SOCKADDR, length: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::connect(socket, name, length) });
-    answer(tracked(socket, |found, _| connected(found, kernel())).unwrap_or_else(kernel))
+    answer(tracked(socket, |found, _| connected(found, outside(kernel))).unwrap_or_else(kernel))
 }
 
 /// # Safety
@@ -41,7 +42,7 @@ pub(crate) unsafe extern "system" fn wsa_connect(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::WSAConnect(socket, name, length, caller, callee, sqos, gqos) });
-    answer(tracked(socket, |found, _| connected(found, kernel())).unwrap_or_else(kernel))
+    answer(tracked(socket, |found, _| connected(found, outside(kernel))).unwrap_or_else(kernel))
 }
 
 /// Tells the switch how a connect ended.
@@ -59,7 +60,7 @@ fn connected(socket: Socket, result: Result<(), Errno>) -> Result<(), Errno> {
 pub(crate) unsafe extern "system" fn accept(socket: SOCKET, name: *mut SOCKADDR, length: *mut i32) -> SOCKET {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::accept(socket, name, length) };
-    tracked(socket, |found, _| accepted(found, kernel())).unwrap_or_else(kernel)
+    tracked(socket, |found, _| accepted(found, outside(kernel))).unwrap_or_else(kernel)
 }
 
 /// # Safety
@@ -71,17 +72,10 @@ pub(crate) unsafe extern "system" fn wsa_accept(
     condition: LPCONDITIONPROC,
     context: usize,
 ) -> SOCKET {
+    // The program may be asked in the middle of the call, and use sockets then: the call is not marked as ours.
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::WSAAccept(socket, name, length, condition, context) };
-    if condition.is_some() {
-        // The program is asked in the middle of the call, and may use sockets then: the call is not marked as ours.
-        let made = kernel();
-        if made != INVALID_SOCKET {
-            let _ = tracked(socket, |listener, _| accepted(listener, made));
-        }
-        return made;
-    }
-    tracked(socket, |found, _| accepted(found, kernel())).unwrap_or_else(kernel)
+    tracked(socket, |found, _| accepted(found, outside(kernel))).unwrap_or_else(kernel)
 }
 
 /// Tells the switch of a connection that was accepted.
@@ -97,6 +91,7 @@ pub(crate) fn accepted(listener: Socket, socket: SOCKET) -> SOCKET {
             {
                 front::peer_known(found, peer);
             }
+            events::inherit(listener, found);
         }
     }
     socket

@@ -4,7 +4,8 @@ use std::io::{IoSlice, IoSliceMut};
 
 use windows_sys::Win32::Networking::WinSock::{MSG_OOB, MSG_PEEK, MSG_WAITALL, SOCKADDR, SOCKET};
 use wsd_os::Errno;
-use wsd_switch::front::{self, Socket};
+use wsd_os::thread::outside;
+use wsd_switch::front::{self, Event, Socket, Way};
 
 use crate::original;
 use crate::result::{answer_count, count, of_transfer, tracked};
@@ -23,24 +24,32 @@ pub(crate) fn flags_of(flags: u32) -> u32 {
     one(MSG_OOB, known::OOB) | one(MSG_PEEK, known::PEEK) | one(MSG_WAITALL, known::WAITALL) | known::NOSIGNAL
 }
 
-/// Sends on a tracked socket.
+/// Sends on a tracked socket, behind the operations that are pending.
 pub(crate) fn send_tracked(
     socket: Socket,
     data: &[IoSlice<'_>],
     flags: u32,
     mut kernel: impl FnMut() -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
-    of_transfer(socket, front::send(socket, data, flags_of(flags), |_| kernel()))
+    let send = |_turn| front::send(socket, data, flags_of(flags), |_| outside(&mut kernel));
+    let result = of_transfer(socket, front::turn(socket, Way::Send).and_then(send));
+    if result == Err(Errno::AGAIN) {
+        front::enable(socket, Event::Write);
+    }
+    result
 }
 
-/// Receives on a tracked socket.
+/// Receives on a tracked socket, behind the operations that are pending.
 pub(crate) fn recv_tracked(
     socket: Socket,
     data: &mut [IoSliceMut<'_>],
     flags: u32,
     mut kernel: impl FnMut() -> Result<usize, Errno>,
 ) -> Result<usize, Errno> {
-    of_transfer(socket, front::recv(socket, data, flags_of(flags), |_, _| kernel()))
+    let recv = |_turn| front::recv(socket, data, flags_of(flags), |_, _| outside(&mut kernel));
+    let result = of_transfer(socket, front::turn(socket, Way::Receive).and_then(recv));
+    front::enable(socket, Event::Read);
+    result
 }
 
 /// What the program sends.
@@ -78,8 +87,8 @@ unsafe fn target<'a>(data: *mut u8, length: i32) -> Result<IoSliceMut<'a>, Errno
 pub(crate) unsafe extern "system" fn send(socket: SOCKET, data: *const u8, length: i32, flags: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::send(socket, data, length, flags) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { source(data, length) }
             .and_then(|data| send_tracked(found, &[data], flags as u32, || count(kernel())))
     };
@@ -91,8 +100,8 @@ pub(crate) unsafe extern "system" fn send(socket: SOCKET, data: *const u8, lengt
 pub(crate) unsafe extern "system" fn recv(socket: SOCKET, data: *mut u8, length: i32, flags: i32) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::recv(socket, data, length, flags) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { target(data, length) }
             .and_then(|data| recv_tracked(found, &mut [data], flags as u32, || count(kernel())))
     };
@@ -111,8 +120,8 @@ pub(crate) unsafe extern "system" fn sendto(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::sendto(socket, data, length, flags, name, name_length) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { source(data, length) }
             .and_then(|data| send_tracked(found, &[data], flags as u32, || count(kernel())))
     };
@@ -131,8 +140,8 @@ pub(crate) unsafe extern "system" fn recvfrom(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || unsafe { original::recvfrom(socket, data, length, flags, name, name_length) };
-    // SAFETY: the program's buffer.
     let serve = |found| {
+        // SAFETY: the program's buffer.
         unsafe { target(data, length) }
             .and_then(|data| recv_tracked(found, &mut [data], flags as u32, || count(kernel())))
     };

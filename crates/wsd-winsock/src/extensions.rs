@@ -6,16 +6,18 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
-    LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TRANSMIT_FILE_BUFFERS, WSAID_ACCEPTEX,
-    WSAID_CONNECTEX, WSAID_DISCONNECTEX, WSAID_TRANSMITFILE, WSAID_WSARECVMSG, WSAID_WSASENDMSG, WSAMSG,
+    LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TF_DISCONNECT, TF_REUSE_SOCKET,
+    TRANSMIT_FILE_BUFFERS, TRANSMIT_PACKETS_ELEMENT, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_DISCONNECTEX,
+    WSAID_TRANSMITFILE, WSAID_TRANSMITPACKETS, WSAID_WSARECVMSG, WSAID_WSASENDMSG, WSAMSG,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::{BOOL, GUID};
-use wsd_switch::front;
+use wsd_os::thread::outside;
+use wsd_switch::front::{self, Way};
 use wsd_switch::reason::Reason;
 
-use crate::result::{number, tracked};
-use crate::{connect, messages};
+use crate::result::{answer_bool, number, succeeded, tracked};
+use crate::{connect, messages, transmit, turns};
 
 type AcceptEx =
     unsafe extern "system" fn(SOCKET, SOCKET, *mut c_void, u32, u32, u32, *mut u32, *mut OVERLAPPED) -> BOOL;
@@ -38,6 +40,14 @@ type TransmitFile = unsafe extern "system" fn(
     *const TRANSMIT_FILE_BUFFERS,
     u32,
 ) -> BOOL;
+type TransmitPackets = unsafe extern "system" fn(
+    SOCKET,
+    *const TRANSMIT_PACKETS_ELEMENT,
+    u32,
+    u32,
+    *mut OVERLAPPED,
+    u32,
+) -> BOOL;
 type RecvMsg = unsafe extern "system" fn(
     SOCKET,
     *mut WSAMSG,
@@ -58,6 +68,7 @@ static ACCEPT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static CONNECT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static DISCONNECT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static TRANSMIT: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static PACKETS: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static RECV_MSG: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 static SEND_MSG: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -73,11 +84,12 @@ pub(crate) unsafe fn stand_before(wanted: *const GUID, place: *mut *mut c_void) 
         (one.data1, one.data2, one.data3, one.data4)
             == (wanted.data1, wanted.data2, wanted.data3, wanted.data4)
     };
-    let ours: [(&GUID, &AtomicPtr<c_void>, *mut c_void); 6] = [
+    let ours: [(&GUID, &AtomicPtr<c_void>, *mut c_void); 7] = [
         (&WSAID_ACCEPTEX, &ACCEPT, accept_ex as AcceptEx as *mut c_void),
         (&WSAID_CONNECTEX, &CONNECT, connect_ex as ConnectEx as *mut c_void),
         (&WSAID_DISCONNECTEX, &DISCONNECT, disconnect_ex as DisconnectEx as *mut c_void),
         (&WSAID_TRANSMITFILE, &TRANSMIT, transmit_file as TransmitFile as *mut c_void),
+        (&WSAID_TRANSMITPACKETS, &PACKETS, transmit_packets as TransmitPackets as *mut c_void),
         (&WSAID_WSARECVMSG, &RECV_MSG, recv_msg as RecvMsg as *mut c_void),
         (&WSAID_WSASENDMSG, &SEND_MSG, send_msg as SendMsg as *mut c_void),
     ];
@@ -143,6 +155,29 @@ unsafe extern "system" fn connect_ex(
     unsafe { function(socket, name, length, data, data_length, sent, overlapped) }
 }
 
+/// Ends a connection, or more, by the kernel, behind what is being sent. `call` makes the kernel's call.
+///
+/// # Safety
+///
+/// `overlapped` is null, or the operation's until it is over; `call` may be made while it is.
+unsafe fn in_turn(
+    socket: SOCKET,
+    overlapped: *mut OVERLAPPED,
+    call: impl Fn() -> BOOL + Send + 'static,
+) -> Option<BOOL> {
+    let serve = |found| {
+        // What is left to be sent goes by the kernel, too.
+        let _ = front::leave(found, Reason::KernelCall);
+        if overlapped.is_null() {
+            let _turn = front::turn(found, Way::Send)?;
+            return succeeded(outside(&call));
+        }
+        // SAFETY: the contract.
+        unsafe { turns::hand_over(found, overlapped, call) }
+    };
+    tracked(socket, |found, _| answer_bool(serve(found)))
+}
+
 /// # Safety
 /// As DisconnectEx.
 unsafe extern "system" fn disconnect_ex(
@@ -151,11 +186,15 @@ unsafe extern "system" fn disconnect_ex(
     flags: u32,
     rest: u32,
 ) -> BOOL {
-    leave(socket);
-    // SAFETY: stored before the program has got this function.
-    let function: DisconnectEx = unsafe { transmute(DISCONNECT.load(Ordering::Acquire)) };
+    let place = overlapped as usize;
+    let call = move || {
+        // SAFETY: stored before the program has got this function.
+        let function: DisconnectEx = unsafe { transmute(DISCONNECT.load(Ordering::Acquire)) };
+        // SAFETY: the program's own arguments.
+        unsafe { function(socket, place as *mut OVERLAPPED, flags, rest) }
+    };
     // SAFETY: the program's own arguments.
-    unsafe { function(socket, overlapped, flags, rest) }
+    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
 }
 
 /// # Safety
@@ -169,11 +208,46 @@ unsafe extern "system" fn transmit_file(
     buffers: *const TRANSMIT_FILE_BUFFERS,
     flags: u32,
 ) -> BOOL {
-    leave(socket);
-    // SAFETY: stored before the program has got this function.
-    let function: TransmitFile = unsafe { transmute(TRANSMIT.load(Ordering::Acquire)) };
+    if flags & (TF_DISCONNECT | TF_REUSE_SOCKET) == 0 && transmit::is_file(file) {
+        // SAFETY: the program's own arguments.
+        let serve = |found| unsafe { transmit::begin(found, file, length, overlapped, buffers) };
+        if let Some(result) = tracked(socket, |found, _| answer_bool(serve(found))) {
+            return result;
+        }
+    }
+    let (file, place, buffers) = (file as usize, overlapped as usize, buffers as usize);
+    let call = move || {
+        let (file, overlapped) = (file as HANDLE, place as *mut OVERLAPPED);
+        let buffers = buffers as *const TRANSMIT_FILE_BUFFERS;
+        // SAFETY: stored before the program has got this function.
+        let function: TransmitFile = unsafe { transmute(TRANSMIT.load(Ordering::Acquire)) };
+        // SAFETY: the program's own arguments.
+        unsafe { function(socket, file, length, piece, overlapped, buffers, flags) }
+    };
     // SAFETY: the program's own arguments.
-    unsafe { function(socket, file, length, piece, overlapped, buffers, flags) }
+    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
+}
+
+/// # Safety
+/// As TransmitPackets.
+unsafe extern "system" fn transmit_packets(
+    socket: SOCKET,
+    packets: *const TRANSMIT_PACKETS_ELEMENT,
+    count: u32,
+    piece: u32,
+    overlapped: *mut OVERLAPPED,
+    flags: u32,
+) -> BOOL {
+    let (packets, place) = (packets as usize, overlapped as usize);
+    let call = move || {
+        let (packets, overlapped) = (packets as *const TRANSMIT_PACKETS_ELEMENT, place as *mut OVERLAPPED);
+        // SAFETY: stored before the program has got this function.
+        let function: TransmitPackets = unsafe { transmute(PACKETS.load(Ordering::Acquire)) };
+        // SAFETY: the program's own arguments.
+        unsafe { function(socket, packets, count, piece, overlapped, flags) }
+    };
+    // SAFETY: the program's own arguments.
+    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
 }
 
 /// # Safety

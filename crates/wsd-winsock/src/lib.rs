@@ -4,17 +4,24 @@
 //! A hook is a few lines around a safe function: it finds out whether the socket is tracked, and passes the call on if not.
 #![cfg(windows)]
 
+mod cancel;
 mod children;
-mod completion;
 mod connect;
 mod data;
+mod events;
 mod extensions;
+mod files;
 mod hook;
 mod messages;
+mod notice;
 mod options;
 mod original;
 mod overlapped;
+mod ports;
 mod result;
 mod sockets;
 mod start;
+mod transmit;
+mod turns;
 mod wait;
+mod waiters;

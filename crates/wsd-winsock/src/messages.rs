@@ -1,27 +1,26 @@
-//! `WSASend` and `WSARecv`, and files' reading and writing of sockets.
+//! `WSASend` and `WSARecv`, and what comes to them.
 
 use std::io::{IoSlice, IoSliceMut};
 
-use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
     LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, WSABUF, WSAMSG,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
-use windows_sys::core::BOOL;
 use wsd_os::Errno;
 use wsd_switch::front::{self, Way};
 
 use crate::data::{recv_tracked, send_tracked};
+use crate::notice::Routine;
 use crate::original;
 use crate::overlapped::Transfer;
-use crate::result::{answer, answer_bool, done, number, succeeded, tracked};
+use crate::result::{answer, done, number, tracked};
 
 /// What the program sends.
 ///
 /// # Safety
 ///
 /// `count` buffers, which can be read, for `'a`.
-unsafe fn sources<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSlice<'a>>, Errno> {
+pub(crate) unsafe fn sources<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSlice<'a>>, Errno> {
     if buffers.is_null() {
         return Err(Errno::FAULT);
     }
@@ -41,7 +40,7 @@ unsafe fn sources<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSlice<
 /// # Safety
 ///
 /// `count` buffers, which can be written by the caller alone, for `'a`.
-unsafe fn targets<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSliceMut<'a>>, Errno> {
+pub(crate) unsafe fn targets<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSliceMut<'a>>, Errno> {
     if buffers.is_null() {
         return Err(Errno::FAULT);
     }
@@ -50,8 +49,8 @@ unsafe fn targets<'a>(buffers: *const WSABUF, count: u32) -> Result<Vec<IoSliceM
     let of = |buffer: &WSABUF| match (buffer.buf.is_null(), buffer.len) {
         (_, 0) => Ok(IoSliceMut::new(&mut [])),
         (true, _) => Err(Errno::FAULT),
-        // SAFETY: the contract.
         (false, len) => {
+            // SAFETY: the contract.
             Ok(IoSliceMut::new(unsafe { core::slice::from_raw_parts_mut(buffer.buf, len as usize) }))
         }
     };
@@ -75,8 +74,10 @@ pub(crate) unsafe extern "system" fn wsa_send(
     if !overlapped.is_null() {
         let begin = |found| {
             // SAFETY: the program's own arguments, which are the operation's until it is over.
-            unsafe { Transfer::new(found, Way::Send, buffers, count, flags, overlapped, routine) }
-                .and_then(|transfer| transfer.begin(found))
+            unsafe {
+                Transfer::new(found, Way::Send, buffers, count, flags, overlapped, Routine::Winsock(routine))
+            }
+            .and_then(|transfer| transfer.begin(found))
         };
         // SAFETY: the program's place for it.
         let begun =
@@ -87,8 +88,8 @@ pub(crate) unsafe extern "system" fn wsa_send(
         let mut bytes = 0;
         done(kernel(&raw mut bytes)).map(|()| bytes as usize)
     };
-    // SAFETY: the program's buffers.
     let serve = |found| {
+        // SAFETY: the program's buffers.
         unsafe { sources(buffers, count) }.and_then(|data| send_tracked(found, &data, flags, by_kernel))
     };
     // SAFETY: the program's place for it.
@@ -115,8 +116,18 @@ pub(crate) unsafe extern "system" fn wsa_recv(
             // SAFETY: the program's place for them, or null.
             let wanted = unsafe { flags.as_ref() }.copied().ok_or(Errno::FAULT)?;
             // SAFETY: the program's own arguments, which are the operation's until it is over.
-            unsafe { Transfer::new(found, Way::Receive, buffers, count, wanted, overlapped, routine) }
-                .and_then(|transfer| transfer.begin(found))
+            unsafe {
+                Transfer::new(
+                    found,
+                    Way::Receive,
+                    buffers,
+                    count,
+                    wanted,
+                    overlapped,
+                    Routine::Winsock(routine),
+                )
+            }
+            .and_then(|transfer| transfer.begin(found))
         };
         // SAFETY: the program's place for it.
         let begun =
@@ -223,97 +234,9 @@ pub(crate) fn is_stream(socket: SOCKET) -> bool {
 /// # Safety
 ///
 /// `place` is null, or can be written.
-unsafe fn told(place: *mut u32, bytes: usize) {
+pub(crate) unsafe fn told(place: *mut u32, bytes: usize) {
     if !place.is_null() {
         // SAFETY: the contract.
         unsafe { place.write_unaligned(bytes as u32) };
     }
-}
-
-/// ReadFile or WriteFile of a socket, to complete later. `None`: it is not tracked.
-///
-/// # Safety
-/// As ReadFile, for [`Way::Receive`], or WriteFile.
-unsafe fn file_operation(
-    socket: SOCKET,
-    way: Way,
-    data: *mut u8,
-    length: u32,
-    moved: *mut u32,
-    overlapped: *mut OVERLAPPED,
-) -> Option<BOOL> {
-    let buffer = WSABUF { len: length, buf: data };
-    let begin = |found| {
-        // SAFETY: the contract: the memory is the operation's until it is over. The buffer's description is read at once.
-        unsafe { Transfer::new(found, way, &raw const buffer, 1, 0, overlapped, None) }
-            .and_then(|transfer| transfer.begin(found))
-    };
-    // SAFETY: the program's place for it.
-    tracked(socket, |found, _| answer_bool(begin(found).map(|bytes| unsafe { told(moved, bytes) })))
-}
-
-/// # Safety
-/// As ReadFile.
-pub(crate) unsafe extern "system" fn read_file(
-    file: HANDLE,
-    data: *mut u8,
-    length: u32,
-    read: *mut u32,
-    overlapped: *mut OVERLAPPED,
-) -> BOOL {
-    let socket = file as SOCKET;
-    // SAFETY: the program's own arguments.
-    let kernel = |read| unsafe { original::ReadFile(file, data, length, read, overlapped) };
-    if !overlapped.is_null() {
-        // SAFETY: the program's own arguments.
-        let begun = unsafe { file_operation(socket, Way::Receive, data, length, read, overlapped) };
-        return begun.unwrap_or_else(|| kernel(read));
-    }
-    let by_kernel = || {
-        let mut bytes = 0;
-        succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
-    };
-    let buffer = WSABUF { len: length, buf: data };
-    // SAFETY: the program's buffer.
-    let serve = |found| {
-        unsafe { targets(&raw const buffer, 1) }
-            .and_then(|mut data| recv_tracked(found, &mut data, 0, by_kernel))
-    };
-    // SAFETY: the program's place for it.
-    let served =
-        tracked(socket, |found, _| answer_bool(serve(found).map(|bytes| unsafe { told(read, bytes) })));
-    served.unwrap_or_else(|| kernel(read))
-}
-
-/// # Safety
-/// As WriteFile.
-pub(crate) unsafe extern "system" fn write_file(
-    file: HANDLE,
-    data: *const u8,
-    length: u32,
-    written: *mut u32,
-    overlapped: *mut OVERLAPPED,
-) -> BOOL {
-    let socket = file as SOCKET;
-    // SAFETY: the program's own arguments.
-    let kernel = |written| unsafe { original::WriteFile(file, data, length, written, overlapped) };
-    if !overlapped.is_null() {
-        // SAFETY: the program's own arguments.
-        let begun =
-            unsafe { file_operation(socket, Way::Send, data.cast_mut(), length, written, overlapped) };
-        return begun.unwrap_or_else(|| kernel(written));
-    }
-    let by_kernel = || {
-        let mut bytes = 0;
-        succeeded(kernel(&raw mut bytes)).map(|()| bytes as usize)
-    };
-    let buffer = WSABUF { len: length, buf: data.cast_mut() };
-    // SAFETY: the program's buffer.
-    let serve = |found| {
-        unsafe { sources(&raw const buffer, 1) }.and_then(|data| send_tracked(found, &data, 0, by_kernel))
-    };
-    // SAFETY: the program's place for it.
-    let served =
-        tracked(socket, |found, _| answer_bool(serve(found).map(|bytes| unsafe { told(written, bytes) })));
-    served.unwrap_or_else(|| kernel(written))
 }

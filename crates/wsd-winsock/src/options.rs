@@ -4,14 +4,14 @@ use core::ffi::c_void;
 
 use windows_sys::Win32::Networking::WinSock::{
     FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK,
-    SO_ERROR, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
+    SO_ERROR, SO_SNDBUF, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
 
 use crate::result::{answer, done, tracked};
-use crate::{extensions, original};
+use crate::{events, extensions, original};
 
 /// What the switch knows better than the kernel.
 fn asked(socket: Socket, code: i32) -> Option<u32> {
@@ -37,6 +37,9 @@ pub(crate) unsafe extern "system" fn ioctlsocket(socket: SOCKET, command: i32, a
             }
             (_, wanted) => {
                 let wanted = wanted.map(|value| *value);
+                if command == FIONBIO && wanted == Some(0) && events::are_told(found) {
+                    return Err(Errno::INVAL);
+                }
                 kernel().inspect(|()| noted(found, command, wanted))
             }
         }
@@ -108,6 +111,21 @@ pub(crate) unsafe extern "system" fn wsa_ioctl(
     answer(tracked(socket, |found, _| serve(found)).unwrap_or_else(kernel))
 }
 
+/// What a program's SO_SNDBUF of 0 is to the kernel. With 0 each send waits for the peer, on a blocking socket in the call; with anything
+/// else the kernel takes one send while it holds nothing, so that what can be written to can be written to without waiting.
+static BUFFERED: i32 = 1;
+
+/// Whether the program wants the kernel to hold nothing that is sent.
+///
+/// # Safety
+///
+/// `length` bytes can be read at `value`, or it is null.
+unsafe fn is_unbuffered(level: i32, name: i32, value: *const u8, length: i32) -> bool {
+    let known = level == SOL_SOCKET && name == SO_SNDBUF && length >= size_of::<i32>() as i32;
+    // SAFETY: the contract.
+    known && !value.is_null() && unsafe { value.cast::<i32>().read_unaligned() } == 0
+}
+
 /// # Safety
 /// As setsockopt.
 pub(crate) unsafe extern "system" fn setsockopt(
@@ -119,11 +137,19 @@ pub(crate) unsafe extern "system" fn setsockopt(
 ) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::setsockopt(socket, level, name, value, length) });
+    // SAFETY: the program's own argument, of that length.
+    let unbuffered = unsafe { is_unbuffered(level, name, value, length) };
     let serve = |found| {
-        kernel()?;
+        if unbuffered {
+            let (value, length) = ((&raw const BUFFERED).cast(), size_of::<i32>() as i32);
+            // SAFETY: exactly the value is read.
+            done(unsafe { original::setsockopt(socket, level, name, value, length) })?;
+        } else {
+            kernel()?;
+        }
         match (level, name) {
-            // SAFETY: the kernel has just read a socket there.
             (SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT) => {
+                // SAFETY: the kernel has just read a socket there.
                 extensions::accepted(socket, unsafe { value.cast::<SOCKET>().read_unaligned() })
             }
             (SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT) => front::connected(found, Ok(())),
@@ -153,6 +179,13 @@ pub(crate) unsafe extern "system" fn getsockopt(
         {
             // SAFETY: the kernel has just written an int there.
             unsafe { value.cast::<i32>().write_unaligned(error.raw_os_error()) };
+        }
+        if level == SOL_SOCKET && name == SO_SNDBUF {
+            // SAFETY: as above.
+            let place = unsafe { &mut *value.cast::<[u8; 4]>() };
+            if *place == BUFFERED.to_ne_bytes() {
+                *place = [0; 4];
+            }
         }
         Ok::<(), Errno>(())
     };

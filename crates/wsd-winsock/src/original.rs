@@ -5,13 +5,16 @@ use core::ffi::c_void;
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
     FD_SET, LPCONDITIONPROC, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TIMEVAL, WSABUF, WSAMSG,
-    WSAPOLLFD, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
+    WSANETWORKEVENTS, WSAPOLLFD, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
 };
-use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::Win32::Storage::FileSystem::FILE_SEGMENT_ELEMENT;
+use windows_sys::Win32::System::IO::{IO_STATUS_BLOCK, LPOVERLAPPED_COMPLETION_ROUTINE, OVERLAPPED};
 use windows_sys::core::BOOL;
 
 use crate::hook::hooks;
-use crate::{children, completion, connect, data, messages, options, sockets, wait};
+use crate::{
+    cancel, children, connect, data, events, files, messages, options, ports, sockets, wait, waiters,
+};
 
 hooks! {
     c"ws2_32.dll" {
@@ -83,12 +86,16 @@ hooks! {
         fn WSAPoll(sockets: *mut WSAPOLLFD, count: u32, timeout: i32) -> i32 = wait::poll;
         fn WSAGetOverlappedResult(
             socket: SOCKET, overlapped: *const OVERLAPPED, bytes: *mut u32, wait: BOOL, flags: *mut u32,
-        ) -> BOOL = completion::wsa_result;
-        fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = wait::event_select;
-        fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = wait::async_select;
+        ) -> BOOL = waiters::wsa_result;
+        fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = events::event_select;
+        fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = events::async_select;
+        fn WSAEnumNetworkEvents(socket: SOCKET, event: HANDLE, place: *mut WSANETWORKEVENTS) -> i32
+            = events::enum_events;
     }
-    c"kernel32.dll" {
-        fn SetFileCompletionNotificationModes(file: HANDLE, modes: u8) -> BOOL = completion::set_modes;
+    c"ntdll.dll" {
+        fn NtSetInformationFile(
+            file: HANDLE, status: *mut IO_STATUS_BLOCK, information: *const c_void, length: u32, class: i32,
+        ) -> i32 = ports::set_information;
     }
     c"kernelbase.dll" {
         fn CloseHandle(handle: HANDLE) -> BOOL = sockets::close_handle;
@@ -96,15 +103,32 @@ hooks! {
             from: HANDLE, handle: HANDLE, to: HANDLE, made: *mut HANDLE, access: u32, inherit: BOOL, options: u32,
         ) -> BOOL = sockets::duplicate_handle;
         fn ReadFile(file: HANDLE, data: *mut u8, length: u32, read: *mut u32, overlapped: *mut OVERLAPPED) -> BOOL
-            = messages::read_file;
+            = files::read_file;
         fn WriteFile(file: HANDLE, data: *const u8, length: u32, written: *mut u32, overlapped: *mut OVERLAPPED) -> BOOL
-            = messages::write_file;
-        fn CreateIoCompletionPort(file: HANDLE, port: HANDLE, key: usize, threads: u32) -> HANDLE
-            = completion::create_port;
+            = files::write_file;
+        fn ReadFileEx(
+            file: HANDLE, data: *mut u8, length: u32, overlapped: *mut OVERLAPPED,
+            routine: LPOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> BOOL = files::read_file_ex;
+        fn WriteFileEx(
+            file: HANDLE, data: *const u8, length: u32, overlapped: *mut OVERLAPPED,
+            routine: LPOVERLAPPED_COMPLETION_ROUTINE,
+        ) -> BOOL = files::write_file_ex;
+        fn ReadFileScatter(
+            file: HANDLE, pieces: *const FILE_SEGMENT_ELEMENT, length: u32, reserved: *const u32,
+            overlapped: *mut OVERLAPPED,
+        ) -> BOOL = files::read_file_scatter;
+        fn WriteFileGather(
+            file: HANDLE, pieces: *const FILE_SEGMENT_ELEMENT, length: u32, reserved: *const u32,
+            overlapped: *mut OVERLAPPED,
+        ) -> BOOL = files::write_file_gather;
+        fn GetOverlappedResultEx(
+            file: HANDLE, overlapped: *const OVERLAPPED, bytes: *mut u32, milliseconds: u32, alertable: BOOL,
+        ) -> BOOL = waiters::result_within;
         fn GetOverlappedResult(file: HANDLE, overlapped: *const OVERLAPPED, bytes: *mut u32, wait: BOOL) -> BOOL
-            = completion::result;
-        fn CancelIoEx(file: HANDLE, overlapped: *const OVERLAPPED) -> BOOL = completion::cancel_ex;
-        fn CancelIo(file: HANDLE) -> BOOL = completion::cancel;
+            = waiters::result;
+        fn CancelIoEx(file: HANDLE, overlapped: *const OVERLAPPED) -> BOOL = cancel::cancel_ex;
+        fn CancelIo(file: HANDLE) -> BOOL = cancel::cancel;
         fn CreateProcessInternalW(
             token: HANDLE, program: *const u16, line: *mut u16, process_security: *const c_void,
             thread_security: *const c_void, inherit: BOOL, flags: u32, environment: *const c_void,

@@ -2,25 +2,38 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
-use windows_sys::Win32::Networking::WinSock::{LPWSAOVERLAPPED_COMPLETION_ROUTINE, WSA_IO_PENDING, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{WSA_IO_PENDING, WSABUF};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
-use wsd_switch::front::{self, Operation, Socket, Way};
+use wsd_switch::front::{self, Event, Operation, Socket, Way};
 
-use crate::completion::Notice;
 use crate::data::flags_of;
+use crate::notice::{Notice, Routine};
 
-/// `MSG_DONTWAIT` and `MSG_PEEK`, as the switch knows them.
-const DONTWAIT: u32 = 0x40;
+/// `MSG_DONTWAIT`, as the switch knows it.
+pub(crate) const DONTWAIT: u32 = 0x40;
+/// `MSG_PEEK`, too.
 const PEEK: u32 = 0x2;
 
 /// A part of the program's memory.
 #[derive(Clone, Copy)]
-struct Piece {
-    start: *mut u8,
-    length: usize,
+pub(crate) struct Piece {
+    pub(crate) start: *mut u8,
+    pub(crate) length: usize,
+}
+
+impl Piece {
+    /// What is in it.
+    ///
+    /// # Safety
+    ///
+    /// It can be read, and is not written, for `'a`.
+    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: the contract.
+        unsafe { core::slice::from_raw_parts(self.start, self.length) }
+    }
 }
 
 /// One transfer.
@@ -47,7 +60,7 @@ impl Transfer {
         count: u32,
         flags: u32,
         overlapped: *mut OVERLAPPED,
-        routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
+        routine: Routine,
     ) -> Result<Self, Errno> {
         if buffers.is_null() {
             return Err(Errno::FAULT);
@@ -67,14 +80,11 @@ impl Transfer {
     /// Does it, or has it done. What the call returns: the number of bytes, or an error, which is that it is pending.
     pub(crate) fn begin(self, socket: Socket) -> Result<usize, Errno> {
         let way = self.way;
-        match front::submit(socket, way, Box::new(self)) {
-            None => Err(Errno::Winsock(WSA_IO_PENDING)),
-            Some((operation, Ok(bytes))) => {
-                operation.finish(Ok(bytes), true);
-                Ok(bytes)
-            }
-            Some((_, Err(error))) => Err(error),
+        let result = front::submit(socket, way, Box::new(self));
+        if way == Way::Receive {
+            front::enable(socket, Event::Read);
         }
+        result.unwrap_or(Err(Errno::Winsock(WSA_IO_PENDING)))
     }
 
     fn total(&self) -> usize {
@@ -105,9 +115,8 @@ impl Transfer {
         let (fd, total) = (socket.descriptor(), self.total());
         while self.done < total {
             // SAFETY: see `Transfer::new`.
-            let bytes = |piece: &Piece| unsafe { core::slice::from_raw_parts(piece.start, piece.length) };
-            let mut data: Vec<IoSlice<'_>> =
-                self.pieces.iter().map(|piece| IoSlice::new(bytes(piece))).collect();
+            let bytes = |piece: &Piece| unsafe { IoSlice::new(piece.bytes()) };
+            let mut data: Vec<IoSlice<'_>> = self.pieces.iter().map(bytes).collect();
             let mut rest = &mut data[..];
             IoSlice::advance_slices(&mut rest, self.done);
             let flags = tcp::Flags((self.flags & 1) as i32);
@@ -132,5 +141,9 @@ impl Operation for Transfer {
 
     fn key(&self) -> usize {
         self.notice.key()
+    }
+
+    fn thread(&self) -> u32 {
+        self.notice.thread()
     }
 }

@@ -1,17 +1,19 @@
 //! Sockets come and go.
 
-use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Foundation::{DUPLICATE_CLOSE_SOURCE, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{
-    AF_INET6, FROM_PROTOCOL_INFO, INVALID_SOCKET, SD_RECEIVE, SD_SEND, SOCKET, WSABUF, WSAPROTOCOL_INFOA,
-    WSAPROTOCOL_INFOW,
+    AF_INET6, FROM_PROTOCOL_INFO, INVALID_SOCKET, SD_RECEIVE, SD_SEND, SOCKET, WSA_FLAG_REGISTERED_IO,
+    WSABUF, WSAPROTOCOL_INFOA, WSAPROTOCOL_INFOW,
 };
+use windows_sys::Win32::System::Threading::{GetCurrentProcessId, GetProcessId};
 use windows_sys::core::BOOL;
+use wsd_os::Errno;
 use wsd_os::thread::Inside;
-use wsd_switch::front;
+use wsd_switch::front::{self, Socket};
 use wsd_switch::reason::Reason;
 
 use crate::result::{answer, done, number, tracked};
-use crate::{completion, original};
+use crate::{events, original, ports, turns};
 
 /// A socket was made; what the switch has to know of it.
 fn opened(socket: SOCKET, family: i32, kind: i32, protocol: i32) -> SOCKET {
@@ -46,7 +48,7 @@ pub(crate) unsafe extern "system" fn wsa_socket_w(
     let inside = Inside::enter();
     // SAFETY: the program's own arguments.
     let made = unsafe { original::WSASocketW(family, kind, protocol, info, group, flags) };
-    inside.filter(|_| !described(family, info)).map_or(made, |_| opened(made, family, kind, protocol))
+    inside.filter(|_| !strange(family, info, flags)).map_or(made, |_| opened(made, family, kind, protocol))
 }
 
 /// # Safety
@@ -62,21 +64,28 @@ pub(crate) unsafe extern "system" fn wsa_socket_a(
     let inside = Inside::enter();
     // SAFETY: the program's own arguments.
     let made = unsafe { original::WSASocketA(family, kind, protocol, info, group, flags) };
-    inside.filter(|_| !described(family, info)).map_or(made, |_| opened(made, family, kind, protocol))
+    inside.filter(|_| !strange(family, info, flags)).map_or(made, |_| opened(made, family, kind, protocol))
 }
 
-/// Whether the socket is what `info` says: perhaps one that another process has given here, whose history nobody knows.
-fn described<T>(family: i32, info: *const T) -> bool {
-    !info.is_null() || family == FROM_PROTOCOL_INFO
+/// Whether the socket is what `info` says, perhaps one that another process has given here, whose history nobody knows; or is made for
+/// registered I/O, whose bytes nobody sees.
+fn strange<T>(family: i32, info: *const T, flags: u32) -> bool {
+    !info.is_null() || family == FROM_PROTOCOL_INFO || flags & WSA_FLAG_REGISTERED_IO != 0
+}
+
+/// The number is about to mean nothing any more.
+fn closing(socket: i32) {
+    front::closing(socket);
+    ports::forget(socket);
+    events::forget(socket);
 }
 
 /// # Safety
 /// As closesocket.
 pub(crate) unsafe extern "system" fn closesocket(socket: SOCKET) -> i32 {
-    let inside = Inside::enter();
-    if inside.is_some() {
-        front::closing(number(socket));
-        completion::forget(number(socket));
+    // The close itself may wait, with routines of the program running meanwhile: it is not marked as ours.
+    if let Some(_inside) = Inside::enter() {
+        closing(number(socket));
     }
     // SAFETY: the program's own argument.
     unsafe { original::closesocket(socket) }
@@ -88,28 +97,42 @@ pub(crate) unsafe extern "system" fn close_handle(handle: HANDLE) -> BOOL {
     if front::find(number(handle as SOCKET)).is_some()
         && let Some(_inside) = Inside::enter()
     {
-        front::closing(number(handle as SOCKET));
-        completion::forget(number(handle as SOCKET));
+        closing(number(handle as SOCKET));
     }
     // SAFETY: the program's own argument.
     unsafe { original::CloseHandle(handle) }
+}
+
+/// Ends directions, the sending one behind what is still to be sent.
+fn shut(
+    socket: Socket,
+    how: i32,
+    kernel: impl FnMut() -> Result<(), Errno> + Send + 'static,
+) -> Result<(), Errno> {
+    if how == SD_RECEIVE {
+        front::shutdown(socket, how, kernel)
+    } else {
+        turns::shutdown(socket, how, kernel)
+    }
 }
 
 /// # Safety
 /// As shutdown.
 pub(crate) unsafe extern "system" fn shutdown(socket: SOCKET, how: i32) -> i32 {
     // SAFETY: the program's own arguments.
-    let kernel = || done(unsafe { original::shutdown(socket, how) });
-    let served = tracked(socket, |found, _| front::shutdown(found, how, kernel));
+    let kernel = move || done(unsafe { original::shutdown(socket, how) });
+    let served = tracked(socket, |found, _| shut(found, how, kernel));
     answer(served.unwrap_or_else(kernel))
 }
 
 /// # Safety
-/// As WSASendDisconnect.
+/// As WSASendDisconnect; TCP sends no data with it.
 pub(crate) unsafe extern "system" fn send_disconnect(socket: SOCKET, data: *const WSABUF) -> i32 {
     // SAFETY: the program's own arguments.
     let kernel = || done(unsafe { original::WSASendDisconnect(socket, data) });
-    let served = tracked(socket, |found, _| front::shutdown(found, SD_SEND, kernel));
+    // SAFETY: a number only.
+    let alone = move || done(unsafe { original::WSASendDisconnect(socket, core::ptr::null()) });
+    let served = tracked(socket, |found, _| shut(found, SD_SEND, alone));
     answer(served.unwrap_or_else(kernel))
 }
 
@@ -151,6 +174,12 @@ pub(crate) unsafe extern "system" fn duplicate_a(
     unsafe { original::WSADuplicateSocketA(socket, process, info) }
 }
 
+/// Whether a handle of a process is one of this process.
+fn is_this(process: HANDLE) -> bool {
+    // SAFETY: both only return numbers; one that is no handle has no process.
+    unsafe { GetProcessId(process) == GetCurrentProcessId() }
+}
+
 /// # Safety
 /// As DuplicateHandle.
 pub(crate) unsafe extern "system" fn duplicate_handle(
@@ -162,7 +191,19 @@ pub(crate) unsafe extern "system" fn duplicate_handle(
     inherit: BOOL,
     options: u32,
 ) -> BOOL {
-    share(handle as SOCKET);
+    let socket = handle as SOCKET;
+    let ours = front::find(number(socket)).is_some() && is_this(from);
+    if ours {
+        // With nowhere to go it is only closed.
+        if !to.is_null() {
+            share(socket);
+        }
+        if options & DUPLICATE_CLOSE_SOURCE != 0
+            && let Some(_inside) = Inside::enter()
+        {
+            closing(number(socket));
+        }
+    }
     // SAFETY: the program's own arguments.
     unsafe { original::DuplicateHandle(from, handle, to, made, access, inherit, options) }
 }

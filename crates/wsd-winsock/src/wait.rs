@@ -1,19 +1,17 @@
-//! Waiting for sockets: `select`, `WSAPoll`, and events of sockets, which are the kernel's.
+//! Waiting for sockets: `select` and `WSAPoll`.
 
 use core::time::Duration;
 
-use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
     FD_SET, POLLERR, POLLHUP, POLLNVAL, POLLRDBAND, POLLRDNORM, POLLWRNORM, SOCKET, TIMEVAL, WSAPOLLFD,
 };
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
-use wsd_os::thread::Inside;
+use wsd_os::thread::{Inside, outside};
 use wsd_switch::front::{self, Outcome, PollFd};
-use wsd_switch::reason::Reason;
 
 use crate::original;
-use crate::result::{answer, answer_count, done, number, tracked};
+use crate::result::{answer, answer_count, number};
 
 /// Readiness as the switch tells it: Linux's values.
 mod known {
@@ -97,7 +95,7 @@ pub(crate) unsafe extern "system" fn select(
     // SAFETY: the program's own sets.
     let sets = places.map(|(place, events)| unsafe { Set::read(place, events) });
     if !sets.iter().flat_map(|set| &set.sockets).any(|socket| front::find(number(*socket)).is_some()) {
-        return kernel();
+        return outside(kernel);
     }
     let entries = sets.iter().flat_map(|set| set.sockets.iter().map(|socket| (*socket, set.events)));
     let mut fds: Vec<PollFd> =
@@ -107,10 +105,10 @@ pub(crate) unsafe extern "system" fn select(
         Duration::from_secs(limit.tv_sec.max(0) as u64) + Duration::from_micros(limit.tv_usec.max(0) as u64)
     });
     match front::poll(&mut fds, limit, None) {
-        Outcome::Pass => kernel(),
+        Outcome::Pass => outside(kernel),
         Outcome::Served(Err(error)) => answer(Err(error)),
         // As the kernel says it.
-        Outcome::Served(Ok(_)) if fds.iter().any(|fd| fd.revents & known::NVAL != 0) => kernel(),
+        Outcome::Served(Ok(_)) if fds.iter().any(|fd| fd.revents & known::NVAL != 0) => outside(kernel),
         Outcome::Served(Ok(_)) => {
             let mut rest = &fds[..];
             let mut ready = 0;
@@ -132,18 +130,18 @@ pub(crate) unsafe extern "system" fn poll(sockets: *mut WSAPOLLFD, count: u32, t
     let kernel = || unsafe { original::WSAPoll(sockets, count, timeout) };
     let Some(_inside) = Inside::enter() else { return kernel() };
     if sockets.is_null() {
-        return kernel();
+        return outside(kernel);
     }
     // SAFETY: the program's own array.
     let entries = unsafe { core::slice::from_raw_parts_mut(sockets, count as usize) };
     if !entries.iter().any(|entry| front::find(number(entry.fd)).is_some()) {
-        return kernel();
+        return outside(kernel);
     }
     let of = |entry: &WSAPOLLFD| PollFd { fd: number(entry.fd), events: wanted(entry.events), revents: 0 };
     let mut fds: Vec<PollFd> = entries.iter().map(of).collect();
     let limit = u64::try_from(timeout).ok().map(Duration::from_millis);
     match front::poll(&mut fds, limit, None) {
-        Outcome::Pass => kernel(),
+        Outcome::Pass => outside(kernel),
         Outcome::Served(Err(error)) => answer(Err(error)),
         Outcome::Served(Ok(ready)) => {
             for (entry, fd) in entries.iter_mut().zip(&fds) {
@@ -168,40 +166,4 @@ fn told(events: i16, wanted: i16) -> i16 {
         | one(known::ERR, POLLERR)
         | one(known::HUP | known::RDHUP, POLLHUP)
         | one(known::NVAL, POLLNVAL)
-}
-
-/// # Safety
-/// As WSAEventSelect.
-pub(crate) unsafe extern "system" fn event_select(socket: SOCKET, event: HANDLE, events: i32) -> i32 {
-    // SAFETY: the program's own arguments.
-    let kernel = || done(unsafe { original::WSAEventSelect(socket, event, events) });
-    answer(watched(socket, events, kernel))
-}
-
-/// # Safety
-/// As WSAAsyncSelect.
-pub(crate) unsafe extern "system" fn async_select(
-    socket: SOCKET,
-    window: HANDLE,
-    message: u32,
-    events: i32,
-) -> i32 {
-    // SAFETY: the program's own arguments.
-    let kernel = || done(unsafe { original::WSAAsyncSelect(socket, window, message, events) });
-    answer(watched(socket, events, kernel))
-}
-
-/// The kernel tells of events, and knows of no ring: the connection stays on TCP. The socket is non-blocking from then on.
-fn watched(
-    socket: SOCKET,
-    events: i32,
-    kernel: impl Fn() -> Result<(), wsd_os::Errno>,
-) -> Result<(), wsd_os::Errno> {
-    let serve = |found| {
-        if events != 0 {
-            let _ = front::leave(found, Reason::KernelCall);
-        }
-        kernel().inspect(|()| front::nonblocking_changed(found, true))
-    };
-    tracked(socket, |found, _| serve(found)).unwrap_or_else(&kernel)
 }

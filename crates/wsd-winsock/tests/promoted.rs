@@ -7,6 +7,8 @@
 #[path = "stage/script.rs"]
 mod script;
 mod stage;
+#[path = "stage/talk.rs"]
+mod talk;
 #[path = "stage/ways.rs"]
 mod ways;
 
@@ -14,8 +16,9 @@ use std::env;
 use std::io::{BufRead, stdin};
 use std::net::{TcpListener, TcpStream};
 
-use script::{answer, ask, say};
+use script::say;
 use stage::{Actor, connections, sum};
+use talk::{answer, ask};
 use ways::Way;
 
 /// SW-002, SW-110: what goes by the SAN is the same stream; SW-160: its end, too.
@@ -64,6 +67,21 @@ fn by_completion_port() {
 #[test]
 fn by_routines() {
     promoted("routines");
+}
+
+#[test]
+fn by_routines_of_files() {
+    promoted("file-routines");
+}
+
+#[test]
+fn by_thread_pool() {
+    promoted("pool");
+}
+
+#[test]
+fn by_bound_callback() {
+    promoted("bound");
 }
 
 /// The roles.

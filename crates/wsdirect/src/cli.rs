@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 #[cfg(target_os = "linux")]
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +19,14 @@ Exit codes:
 
 Environment:
   WSDIRECT_LIBRARY   the library to load, if not the one installed with this command";
+
+#[cfg(windows)]
+const INSTALLATION: &str = "\
+NOT TESTED ON REAL WINDOWS: where it was made, Winsock has no catalogue.
+
+Enters wsd_shm.dll, which is beside this command, into Winsock's catalogue as a hidden base provider, and into the list \
+'TCP on SAN' of the registry, from which a switch takes its providers. The switch of `wsdirect run` needs neither. \
+Needs an administrator.";
 
 /// Runs TCP programs, unmodified, over a system area network.
 #[derive(Debug, Parser)]
@@ -39,16 +48,20 @@ pub(crate) enum Command {
     },
     /// List the providers: which there are, what they serve, whether they can be used
     Providers(ProvidersArgs),
-    #[cfg(target_os = "linux")]
+    /// Tell Windows of the built-in provider (not tested on real Windows)
+    #[cfg(windows)]
+    #[command(after_help = INSTALLATION)]
+    Install,
+    /// Take back what `install` did (not tested on real Windows)
+    #[cfg(windows)]
+    #[command(after_help = INSTALLATION)]
+    Uninstall,
     /// Measure plain TCP against the switch on this machine, two processes, in alternation
     Bench(BenchArgs),
-    #[cfg(target_os = "linux")]
     /// Show a real program and its client, first over plain TCP, then under the switch
     Demo(DemoArgs),
-    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchServer(PeerArgs),
-    #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchClient(PeerArgs),
     #[cfg(target_os = "linux")]
@@ -131,7 +144,6 @@ impl Connect {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 #[command(after_help = "A ratio above 1 means that the switch is better, for every figure. \
                         Exit code 1 if a figure could not be measured.")]
@@ -146,28 +158,28 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
     /// Instead, rank the switch on the RDMA device of this address beside raw verbs (perftest) and rsockets
+    #[cfg(target_os = "linux")]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "only")]
     pub(crate) rdma: Option<IpAddr>,
 }
 
-#[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Which programs to show [default: redis if installed, else python]
+    /// Which programs to show [default: redis if installed, else python, else node]
     #[arg(long, value_enum, value_name = "WORKLOAD")]
     pub(crate) workload: Option<DemoWorkload>,
 }
 
-#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DemoWorkload {
     /// redis-server and redis-benchmark
     Redis,
     /// Python's http.server and http.client
     Python,
+    /// Node's http
+    Node,
 }
 
-#[cfg(target_os = "linux")]
 /// One of the two processes of a measurement.
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {

@@ -4,17 +4,15 @@
 //! `run` ends as the program ends, or with 126 (cannot be executed) or 127 (not found).
 #![forbid(unsafe_code)]
 
-#[cfg(target_os = "linux")]
 mod bench;
 mod check;
 mod cli;
-#[cfg(target_os = "linux")]
 mod demo;
+#[cfg(windows)]
+mod install;
 mod list;
 mod output;
-#[cfg(target_os = "linux")]
 mod process;
-#[cfg(target_os = "linux")]
 mod progress;
 mod providers;
 #[cfg_attr(windows, path = "run/windows.rs")]
@@ -63,19 +61,19 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             }
             Some(ProvidersCommand::CheckPeer) => done(wsd_conformance::serve()),
         },
-        #[cfg(target_os = "linux")]
+        #[cfg(windows)]
+        Command::Install => done(install::install()),
+        #[cfg(windows)]
+        Command::Uninstall => done(install::uninstall()),
         Command::Bench(args) => {
             let complete = bench::run(&args)
                 .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() })?;
             Ok(ExitCode::from(u8::from(!complete)))
         }
-        #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(&args)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Failure { code: error.exit_code(), message: error.to_string() }),
-        #[cfg(target_os = "linux")]
         Command::BenchServer(args) => done(bench::serve(&args)),
-        #[cfg(target_os = "linux")]
         Command::BenchClient(args) => done(bench::drive(&args)),
         #[cfg(target_os = "linux")]
         Command::Child(args) => {

@@ -18,7 +18,6 @@ pub(crate) fn number(text: impl ToString) -> Cell {
 }
 
 /// Three or four digits that matter.
-#[cfg(target_os = "linux")]
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         v if v >= 1000.0 => format!("{value:.0}"),

@@ -1,4 +1,5 @@
 //! Usage, versions, and the shapes of what is printed for programs.
+#![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! `wsdirect run`: the program's own end, and every way of not getting there.
+#![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
 mod common;

@@ -14,7 +14,7 @@ use clap::Args;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-use toolchain::NATIVE;
+use toolchain::{NATIVE, Native};
 use wine::Wine;
 
 /// The compiler, its standard library's source, its lints, the linker with Windows' headers, and what runs the programs.
@@ -38,7 +38,11 @@ const CRATES: &[&str] = &[
     "wsd-conformance",
     "wsd-switch",
     "wsd-winsock",
+    "wsdirect",
 ];
+
+/// It needs a library in C, which only Microsoft's own compiler compiles for Microsoft's target.
+const WITH_C: &str = "wsd-winsock";
 
 /// Which tests run.
 #[derive(Args)]
@@ -63,26 +67,38 @@ pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>)
     let folder = target().join("windows");
     programs::provide(&folder.join(toolchain::PROGRAMS))?;
     let wine = Wine::start(&folder.join("wine"))?;
-    succeed(&mut toolchain::library(&folder))?;
+    timed(|| succeed(&mut toolchain::library(&folder)))?;
     succeed(&mut toolchain::example(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());
     if filter.is_none() {
-        (total, outcome) = step(&mut toolchain::lints(&folder, CRATES))?;
+        let of_rust: Vec<&str> = CRATES.iter().copied().filter(|name| *name != WITH_C).collect();
+        for mut whole in [toolchain::lints(&folder, CRATES), toolchain::microsofts(&folder, &of_rust)] {
+            let (tally, ended) = timed(|| step(&mut whole))?;
+            total.add(tally);
+            outcome = outcome.and(ended);
+        }
     }
     for mut tests in commands(&folder, filter, &wine) {
-        let (tally, ended) = count(&mut tests)?;
+        let (tally, ended) = timed(|| count(&mut tests))?;
         total.add(tally);
         outcome = outcome.and(ended);
     }
     Ok((total, outcome))
 }
 
+/// All tests that are Windows programs, then the others, if any are wanted.
 fn commands(folder: &Path, filter: Option<&str>, wine: &Wine) -> Vec<Command> {
-    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
-    let native = NATIVE.iter().filter(|test| wanted(test.name));
-    [toolchain::tests(folder, CRATES, filter, wine)]
-        .into_iter()
-        .chain(native.map(|test| toolchain::native(folder, test, wine)))
-        .collect()
+    let wanted = |test: &&Native| filter.is_none_or(|filter| test.name.contains(filter));
+    let native: Vec<&Native> = NATIVE.iter().filter(wanted).collect();
+    let native = (!native.is_empty()).then(|| toolchain::native(folder, &native, wine));
+    [toolchain::tests(folder, CRATES, filter, wine)].into_iter().chain(native).collect()
+}
+
+/// Say how long it took.
+fn timed<T>(work: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let done = work();
+    println!("--- {:.1} s", begin.elapsed().as_secs_f64());
+    done
 }

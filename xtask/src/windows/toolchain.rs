@@ -2,11 +2,15 @@
 
 use super::wine::{self, Wine};
 use crate::command::{cargo, command, nested};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Windows 7 and later: programs for the target without that name need a system library that Wine 8 lacks.
 const TARGET: &str = "x86_64-win7-windows-gnu";
+
+/// What Microsoft's own tools build. There is nothing here to link or run it with.
+const MICROSOFTS: &str = "x86_64-pc-windows-msvc";
 
 const CARGO: &str = "/usr/bin/cargo";
 
@@ -27,9 +31,16 @@ pub(super) struct Native {
 pub(super) const NATIVE: &[Native] = &[
     Native { package: "wsd-spi", program: "spi", name: "windows_headers::layouts_constants_and_identifiers" },
     Native { package: "wsd-shm", program: "windows_host", name: "drives_all_functions" },
+    Native { package: UNAWARE, program: "command", name: "bench_measures_both" },
+    Native { package: UNAWARE, program: "command", name: "demo_shows_node" },
+    Native { package: UNAWARE, program: "command", name: "trace_has_the_calls_of_the_interface" },
+    Native { package: UNAWARE, program: "command", name: "install_changes_the_list_of_providers" },
     Native { package: UNAWARE, program: "exerciser", name: "says_what_it_has_to" },
+    Native { package: UNAWARE, program: "exerciser", name: "says_the_same_under_the_switch" },
     Native { package: UNAWARE, program: "node", name: "many_connections_of_node" },
+    Native { package: UNAWARE, program: "node", name: "many_connections_of_node_under_the_switch" },
     Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node" },
+    Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node_under_the_switch" },
 ];
 
 /// What tests start or load: the provider, the switch, the command.
@@ -49,10 +60,17 @@ pub(super) fn example(folder: &Path) -> Command {
 /// Lints of the crates, as far as they are Windows'.
 pub(super) fn lints(folder: &Path, crates: &[&str]) -> Command {
     // Another toolchain's would come first if cargo looked for it.
-    let mut command = by("/usr/bin/cargo-clippy", folder, "clippy");
+    let mut command = by("/usr/bin/cargo-clippy", folder, "clippy", TARGET);
     command.args(["--quiet", "--all-targets"]).args(crates.iter().flat_map(|name| ["-p", name]));
     // The lint sees through thread-locals of the compiler, but not through those that the standard library makes for this target.
     command.args(["--", "-D", "warnings", "-A", "clippy::missing_const_for_thread_local"]);
+    command
+}
+
+/// The crates compile for the target of Microsoft's tools.
+pub(super) fn microsofts(folder: &Path, crates: &[&str]) -> Command {
+    let mut command = by(CARGO, folder, "check", MICROSOFTS);
+    command.arg("--quiet").args(crates.iter().flat_map(|name| ["-p", name]));
     command
 }
 
@@ -65,24 +83,30 @@ pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: 
     command
 }
 
-/// A test that is no Windows program, but runs some.
-pub(super) fn native(folder: &Path, test: &Native, wine: &Wine) -> Command {
-    let mut command = cargo(&["test", "--package", test.package, "--test", test.program, test.name]);
-    command.args(["--", "--ignored", "--exact", "--nocapture"]).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
+/// Those tests that are no Windows programs, but run some, one after the other.
+pub(super) fn native(folder: &Path, tests: &[&Native], wine: &Wine) -> Command {
+    let mut command = cargo(&["test", "--no-fail-fast"]);
+    let packages: BTreeSet<&str> = tests.iter().map(|test| test.package).collect();
+    let programs_of_tests: BTreeSet<&str> = tests.iter().map(|test| test.program).collect();
+    command.args(packages.into_iter().flat_map(|name| ["--package", name]));
+    command.args(programs_of_tests.into_iter().flat_map(|name| ["--test", name]));
+    command.args(["--", "--ignored", "--exact", "--nocapture", "--test-threads", "1"]);
+    command.args(tests.iter().map(|test| test.name)).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
     command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
     command.env("WSD_WINDOWS_PROGRAMS", folder.join(PROGRAMS));
+    command.env("WSD_WINDOWS_COMMAND", programs(folder).join("wsdirect.exe"));
     wine.apply(&mut command);
     command
 }
 
 fn for_windows(folder: &Path, subcommand: &str) -> Command {
-    by(CARGO, folder, subcommand)
+    by(CARGO, folder, subcommand, TARGET)
 }
 
-fn by(program: &str, folder: &Path, subcommand: &str) -> Command {
+fn by(program: &str, folder: &Path, subcommand: &str, target: &str) -> Command {
     let mut command = nested(program, &[subcommand, "--locked"]);
     command.env("CARGO", CARGO);
-    command.args(["-Z", "build-std=std,panic_unwind", "--target", TARGET]);
+    command.args(["-Z", "build-std=std,panic_unwind", "--target", target]);
     // What started this program may have said which compiler it is, and where that one's libraries are.
     for name in ["RUSTC", "RUSTDOC", "LD_LIBRARY_PATH"] {
         command.env_remove(name);

@@ -12,7 +12,9 @@ use super::fd::{BorrowedFd, Object, OwnedFd};
 use super::handle::Handle;
 
 /// Bells of others that stay open here. One that is kept open keeps its name: its owner finds it again.
-static KNOWN: Mutex<Option<HashMap<([u64; 2], u32), Handle>>> = Mutex::new(None);
+static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+/// By tokens of processes and numbers of lanes.
+type Known = HashMap<([u64; 2], u32), Handle>;
 /// How many of them.
 const MOST: usize = 1024;
 

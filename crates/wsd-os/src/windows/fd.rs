@@ -7,6 +7,7 @@ use std::os::windows::io::AsRawSocket;
 use std::sync::Arc;
 
 use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE, HANDLE_FLAG_INHERIT};
+use windows_sys::Win32::Networking::WinSock as ws;
 
 use super::Errno;
 use super::door::Door;
@@ -131,7 +132,10 @@ pub fn borrow(number: RawFd) -> BorrowedFd<'static> {
 pub fn duplicate_high(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     match &fd.0 {
         Object::Plain(handle) => handle.duplicate().map(OwnedFd::from),
-        Object::Number(number) => Handle::of_program(*number).map(OwnedFd::from),
+        Object::Number(number) => match Socket::again(*number as u32 as ws::SOCKET) {
+            Err(Errno::NOTSOCK) => Handle::of_program(*number).map(OwnedFd::from),
+            socket => socket.map(OwnedFd::from),
+        },
         Object::Socket(_) | Object::End(_) | Object::Door(_) | Object::Set(_) => Err(Errno::OPNOTSUPP),
     }
 }
@@ -147,5 +151,30 @@ pub fn is_close_on_exec(fd: BorrowedFd<'_>) -> bool {
 impl From<Socket> for OwnedFd {
     fn from(socket: Socket) -> Self {
         Self(Object::Socket(Arc::new(socket)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSlice, Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::tcp;
+    use super::*;
+
+    /// SW-161: what is kept of a closed connection can send what is left.
+    #[test]
+    fn a_second_descriptor_of_a_socket_outlives_the_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let mut one = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let mut two = listener.accept().expect("accepted").0;
+        one.write_all(b"before ").expect("a reader");
+        let kept = duplicate_high(borrow(one.as_raw_socket() as RawFd)).expect("a descriptor");
+        drop(one);
+        assert_eq!(tcp::send(kept.as_fd(), &[IoSlice::new(b"behind")], tcp::Flags::NONE), Ok(6));
+        drop(kept);
+        let mut all = String::new();
+        two.read_to_string(&mut all).expect("a stream to its end");
+        assert_eq!(all, "before behind");
     }
 }

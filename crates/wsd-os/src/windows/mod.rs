@@ -2,6 +2,7 @@
 
 mod address;
 mod afd;
+mod counts;
 mod door;
 mod end;
 mod errno;
@@ -15,6 +16,7 @@ mod view;
 mod winsock;
 
 pub mod bell;
+pub mod catalogue;
 pub mod clock;
 pub mod diag;
 pub mod doorbell;
@@ -27,6 +29,7 @@ pub mod memory;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod processors;
 pub mod random;
 pub mod signal;
 pub mod tcp;
@@ -35,5 +38,7 @@ pub mod timer;
 
 pub use errno::Errno;
 
+#[cfg(test)]
+mod poll_tests;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,13 @@
 //! everything else is watched by the system's thread pool, which sets it. The event stays set as long as something was ready
 //! when somebody looked last.
 
+use core::cell::Cell;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::System::Threading::{INFINITE, WaitForMultipleObjects};
+use windows_sys::Win32::System::Threading::{INFINITE, WaitForMultipleObjectsEx};
 
 use super::Errno;
 use super::afd::{self, Answer, Poll};
@@ -20,6 +21,7 @@ use super::fd::{BorrowedFd, Object, OwnedFd, RawFd};
 use super::handle::Handle;
 use super::registry::{self, Entry, Watch};
 use super::signal::Mask;
+use super::thread::outside;
 
 /// An event is told once, then the socket is forgotten until it is registered again. For sockets only.
 const ONESHOT: u32 = 1 << 30;
@@ -111,14 +113,29 @@ impl Set {
     /// What is ready: into `events`, and how many.
     fn look(&self, events: &mut [EpollEvent]) -> usize {
         let mut members = self.members();
-        // Whatever happens from here on sets it again.
-        self.event.reset();
-        let Members { all, last } = &mut *members;
+        loop {
+            // Whatever happens from here on sets it again.
+            self.event.reset();
+            let asked = Cell::new(false);
+            let count = self.look_once(&mut members, events, &asked);
+            if count != 0 {
+                self.event.set();
+            }
+            // A question resets the event, too: what came meanwhile is found by looking again.
+            if count != 0 || !asked.get() {
+                return count;
+            }
+        }
+    }
+
+    /// `asked`: whether a question was put to the driver.
+    fn look_once(&self, members: &mut Members, events: &mut [EpollEvent], asked: &Cell<bool>) -> usize {
+        let Members { all, last } = members;
         let turn = *last;
         let behind = all.range_mut(turn + 1..).map(|(number, member)| (*number, member));
         let mut count = 0;
         let mut note = |(number, member): (RawFd, &mut Member), event: &Arc<Handle>| {
-            let ready = if count < events.len() { member.ready(event) } else { 0 };
+            let ready = if count < events.len() { member.ready(event, asked) } else { 0 };
             if ready != 0 {
                 events[count] = EpollEvent { events: ready, u64: member.wanted.u64 };
                 (*last, count) = (number, count + 1);
@@ -126,15 +143,12 @@ impl Set {
         };
         behind.for_each(|member| note(member, &self.event));
         all.range_mut(..=turn).for_each(|(number, member)| note((*number, member), &self.event));
-        if count != 0 {
-            self.event.set();
-        }
         count
     }
 }
 
 impl Member {
-    fn ready(&mut self, event: &Arc<Handle>) -> u32 {
+    fn ready(&mut self, event: &Arc<Handle>, asked: &Cell<bool>) -> u32 {
         match &mut self.source {
             Source::End(end) => end.upgrade().map_or(0, |end| end.ready(self.wanted.events)),
             Source::Door(door) => {
@@ -151,7 +165,7 @@ impl Member {
                 0
             }
             Source::Socket(socket, poll) => {
-                let ready = ask(*socket, &mut self.wanted, poll, event);
+                let ready = ask(*socket, &mut self.wanted, poll, event, asked);
                 if ready != 0 && self.wanted.events & ONESHOT != 0 {
                     self.wanted.events = 0;
                     *poll = None;
@@ -163,7 +177,13 @@ impl Member {
 }
 
 /// What is ready of a socket in a set, and the next question about it.
-fn ask(socket: RawFd, wanted: &mut EpollEvent, poll: &mut Option<Poll>, event: &Arc<Handle>) -> u32 {
+fn ask(
+    socket: RawFd,
+    wanted: &mut EpollEvent,
+    poll: &mut Option<Poll>,
+    event: &Arc<Handle>,
+    asked: &Cell<bool>,
+) -> u32 {
     // More than once only if what was answered is not true any more.
     for _ in 0..2 {
         if wanted.events & !ONESHOT == 0 {
@@ -185,6 +205,7 @@ fn ask(socket: RawFd, wanted: &mut EpollEvent, poll: &mut Option<Poll>, event: &
                 return 0;
             }
         }
+        asked.set(true);
         *poll = Poll::ask(socket, wanted.events, event.clone(), true).ok();
         if poll.is_none() {
             wanted.events = 0;
@@ -340,6 +361,10 @@ pub fn ppoll(fds: &mut [PollFd], timeout: Option<Duration>, _mask: Option<Mask>)
         if count != 0 || left == 0 {
             return Ok(count);
         }
+        // A question resets the event that tells of the others' answers.
+        if core::mem::take(&mut sockets.has_asked) {
+            continue;
+        }
         waits.extend(sockets.event.clone());
         wait_for_any(waits, left.min(longest))?;
     }
@@ -351,6 +376,8 @@ struct Sockets {
     event: Option<Arc<Handle>>,
     /// By places in the array.
     asked: BTreeMap<usize, Poll>,
+    /// Whether one of them was asked since somebody looked at the answers.
+    has_asked: bool,
 }
 
 impl Sockets {
@@ -361,9 +388,10 @@ impl Sockets {
             self.event = Some(Arc::new(Handle::event()?));
         }
         let event = self.event.clone().ok_or(Errno::NFILE)?;
-        if !self.asked.contains_key(&place) {
+        if let btree_map::Entry::Vacant(entry) = self.asked.entry(place) {
+            self.has_asked = true;
             match Poll::ask(fd.fd, wanted, event.clone(), true) {
-                Ok(poll) => drop(self.asked.insert(place, poll)),
+                Ok(poll) => drop(entry.insert(poll)),
                 Err(Errno::NOTSOCK) => return Ok(INVALID),
                 Err(error) => return Err(error),
             }
@@ -389,8 +417,12 @@ fn wait_for_any(mut waits: Vec<Arc<Handle>>, milliseconds: u32) -> Result<(), Er
     if handles.is_empty() {
         std::thread::sleep(Duration::from_millis(milliseconds.into()));
     } else {
-        // SAFETY: open handles, as many as there are.
-        unsafe { WaitForMultipleObjects(handles.len() as u32, handles.as_ptr(), 0, milliseconds) };
+        // As blocking calls of Winsock do: routines that the program has queued to its thread run meanwhile.
+        outside(|| {
+            let count = handles.len() as u32;
+            // SAFETY: open handles, as many as there are.
+            unsafe { WaitForMultipleObjectsEx(count, handles.as_ptr(), 0, milliseconds, 1) }
+        });
     }
     Ok(())
 }

@@ -33,13 +33,21 @@ impl Socket {
         if !afd::may_be_socket(handle.number() as RawFd) {
             return Err(Errno::NOTSOCK);
         }
+        Self::again(handle.raw() as ws::SOCKET)
+    }
+
+    /// Another socket of this process for the same connection, which goes on when the other is closed. Not a duplicated handle, which
+    /// Winsock need not know.
+    ///
+    /// # Errors
+    ///
+    /// `NOTSOCK`.
+    pub(super) fn again(socket: ws::SOCKET) -> Result<Self, Errno> {
         start()?;
         // SAFETY: integers and arrays of them, for which zero is valid.
         let mut info: ws::WSAPROTOCOL_INFOW = unsafe { core::mem::zeroed() };
         // SAFETY: `info` has room for what is told.
-        done(unsafe {
-            ws::WSADuplicateSocketW(handle.raw() as ws::SOCKET, GetCurrentProcessId(), &raw mut info)
-        })?;
+        done(unsafe { ws::WSADuplicateSocketW(socket, GetCurrentProcessId(), &raw mut info) })?;
         let any = ws::FROM_PROTOCOL_INFO;
         // SAFETY: just filled in.
         Self::returned(unsafe { ws::WSASocketW(any, any, any, &raw const info, 0, ws::WSA_FLAG_OVERLAPPED) })

@@ -18,6 +18,7 @@ use super::winsock::done;
 #[path = "stand_in.rs"]
 mod stand_in;
 
+pub use super::counts::{has_received, has_sent};
 pub use stand_in::{
     DescriptorFlags, connect_without_waiting, is_debugged, is_ipv6_only, like, name, set_debugged,
 };
@@ -171,25 +172,6 @@ pub fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> Result<(), Errno> {
 pub fn abort(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     set_linger(&fd, ws::LINGER { l_onoff: 1, l_linger: 0 })?;
     shutdown(fd, Shutdown::Both)
-}
-
-/// Whether `bytes` is how much this end has sent. Windows does not tell, so the answer is the caller's own count: a front end sees
-/// all calls of its process.
-///
-/// # Errors
-///
-/// None.
-pub fn has_sent(_fd: BorrowedFd<'_>, _connected: bool, _bytes: u64) -> Result<bool, Errno> {
-    Ok(true)
-}
-
-/// Whether `bytes` is how much this end has received. See [`has_sent`].
-///
-/// # Errors
-///
-/// None.
-pub fn has_received(_fd: BorrowedFd<'_>, _connected: bool, _bytes: u64) -> Result<bool, Errno> {
-    Ok(true)
 }
 
 /// The socket's own address and port. An IPv6 socket that talks IPv4 has a mapped address.

@@ -49,14 +49,6 @@ impl Inside {
     pub fn enter() -> Option<Self> {
         if INSIDE.replace(true) { None } else { Some(Self(())) }
     }
-
-    /// Calls back into the program.
-    pub fn outside<T>(&self, act: impl FnOnce() -> T) -> T {
-        INSIDE.set(false);
-        let result = act();
-        INSIDE.set(true);
-        result
-    }
 }
 
 impl Drop for Inside {
@@ -69,6 +61,18 @@ impl Drop for Inside {
         // SAFETY: as above.
         unsafe { SetLastError(error) };
     }
+}
+
+/// Lets the program's own code run on this thread, as it does in routines that the system calls while the thread waits for us.
+pub fn outside<T>(act: impl FnOnce() -> T) -> T {
+    let inside = INSIDE.replace(false);
+    let result = act();
+    // SAFETY: both only touch a number of this thread; see `Inside`'s Drop.
+    let error = unsafe { GetLastError() };
+    INSIDE.set(inside);
+    // SAFETY: as above.
+    unsafe { SetLastError(error) };
+    result
 }
 
 /// Which process this is among those that came from each other by fork: there is no fork.
@@ -102,7 +106,7 @@ mod tests {
         let outer = Inside::enter().expect("outside");
         assert!(Inside::enter().is_none());
         assert!(Inside::enter().is_none(), "still inside");
-        outer.outside(|| assert!(Inside::enter().is_some()));
+        outside(|| assert!(Inside::enter().is_some()));
         assert!(Inside::enter().is_none());
         drop(outer);
         assert!(Inside::enter().is_some());

@@ -1,12 +1,14 @@
-// client.js PORT CONNECTIONS PARTS: that many connections, all open at a time, and that many parts over them. Every 16th part
-// goes back to the server, too.
+// client.js PORT CONNECTIONS PARTS ENOUGH: that many connections, all open at a time, and that many parts over them, or more until
+// there is a file of that name. Every 16th part goes back to the server, too.
 
 'use strict';
 const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
 const data = require('./data.js');
 
-const [port, connections, parts] = process.argv.slice(2).map(Number);
+const [port, connections, parts] = process.argv.slice(2, 5).map(Number);
+const enough = process.argv[5];
 const agent = new http.Agent({ keepAlive: true, maxSockets: connections, maxFreeSockets: connections });
 let next = 0;
 let total = 0;
@@ -36,9 +38,17 @@ function demand(what, condition) {
     if (!condition) throw new Error(what);
 }
 
+let isTold = false;
+function isWanted() {
+    if (next < parts) return true;
+    if (!isTold) console.log(`TRANSFERRED ${parts}`);
+    isTold = true;
+    return !fs.existsSync(enough);
+}
+
 async function work() {
     await ask(`/meet/${connections}`);
-    while (next < parts) {
+    while (isWanted()) {
         const number = next++;
         const got = await ask(`/part/${number}`);
         demand(`part ${number}: ${got.length} bytes`, got.length === data.LENGTH);
@@ -56,7 +66,7 @@ async function work() {
 async function all() {
     await Promise.all(Array.from({ length: connections }, work));
     await ask('/end');
-    console.log(`PASS parts=${next} bytes=${total}`);
+    console.log(`PARTS ${next}\nBYTES ${total}`);
     process.exit(0);
 }
 

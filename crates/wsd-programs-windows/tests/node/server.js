@@ -1,16 +1,19 @@
-// An HTTP server whose answers the client can foresee.
+// server.js LENGTH ENOUGH: an HTTP server whose answers the client can foresee.
 //   /meet/N      answered when N connections are waiting for it
 //   /part/I      part I of the data, see data.js
 //   POST /sum    the hash of the body
-//   /file        the file, or the range of it that is asked for
+//   /file        the file, or the range of it that is asked for; slowly, until there is a file named ENOUGH
 //   /end         ends the server
 
 'use strict';
 const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
 const data = require('./data.js');
 
 const file = data.file(Number(process.argv[2]));
+const enough = process.argv[3];
+const PIECE = 8192;
 const connections = new Set();
 let waiting = [];
 
@@ -35,7 +38,17 @@ function serveFile(request, response) {
     const headers = { 'Content-Length': last - first + 1, 'Accept-Ranges': 'bytes' };
     if (range) headers['Content-Range'] = `bytes ${first}-${last}/${file.length}`;
     response.writeHead(range ? 206 : 200, headers);
-    response.end(request.method === 'HEAD' ? undefined : file.subarray(first, last + 1));
+    if (request.method === 'HEAD') response.end();
+    else send(file.subarray(first, last + 1), response);
+}
+
+function send(bytes, response) {
+    if (bytes.length <= PIECE || fs.existsSync(enough)) {
+        response.end(bytes);
+        return;
+    }
+    response.write(bytes.subarray(0, PIECE));
+    setTimeout(send, 20, bytes.subarray(PIECE), response);
 }
 
 const server = http.createServer({ keepAliveTimeout: 60000 }, (request, response) => {

@@ -349,10 +349,11 @@ fn nothing_in_ring(
     }
 }
 
-/// ECONNRESET the first time, end of stream afterwards.
+/// ECONNRESET the first time, end of stream afterwards; Winsock says it each time.
 fn reset_once(stream: &Stream) -> Result<usize, Errno> {
     stream.record.send.common.flag(RESET);
-    if stream.record.recv.common.flag(RESET_SEEN) { Err(Errno::CONNRESET) } else { Ok(0) }
+    let first = stream.record.recv.common.flag(RESET_SEEN);
+    if first || cfg!(windows) { Err(Errno::CONNRESET) } else { Ok(0) }
 }
 
 /// The companion is gone and the ring is drained: what does TCP say? The service thread has shut the kernel socket down or

@@ -101,7 +101,12 @@ fn dead(stream: &Stream) -> Errno {
     if common.flagged(RESET) && stream.record.recv.common.flag(RESET_SEEN) {
         return Errno::CONNRESET;
     }
-    Errno::PIPE
+    nobody_reads()
+}
+
+/// What a writer learns when the peer reads no more: Winsock keeps EPIPE for those who have shut down themselves.
+fn nobody_reads() -> Errno {
+    if cfg!(windows) { Errno::CONNRESET } else { Errno::PIPE }
 }
 
 /// If another process controls the connection, waits until this one does: a change of its state is a use of it (SW-181).
@@ -248,7 +253,7 @@ fn step(
     if ring.reader_control().closed {
         // TCP reports a reset once: here, so the receive direction just ends.
         stream.record.recv.common.flag(RESET_SEEN);
-        return Err(Errno::PIPE);
+        return Err(nobody_reads());
     }
     let urgent = call_flags & flags::OOB != 0;
     let mut written = write_pieces(ring, stream, data, done, urgent)?;
@@ -256,7 +261,7 @@ fn step(
     while done + written < total {
         // Full. What the kernel's buffers would have taken, the ring takes too, before anyone waits.
         if ring.reader_control().closed {
-            return Err(Errno::PIPE);
+            return Err(nobody_reads());
         }
         if !ring.grow(&side.ring) {
             break;

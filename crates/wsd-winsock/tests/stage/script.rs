@@ -1,10 +1,9 @@
-//! What all pairs of programs say to each other: small questions and answers, then a stream.
+//! What programs in their roles send to each other, and say to the test.
 
-use std::io::{Read, Write, stdout};
+use std::io::{Write, stdout};
 
 pub(crate) const ROUND_TRIPS: usize = 400;
 pub(crate) const SMALL: usize = 64;
-const BULK: usize = 8 << 20;
 
 /// Bytes that are others for every number.
 pub(crate) fn block(number: usize, length: usize) -> Vec<u8> {
@@ -15,36 +14,4 @@ pub(crate) fn block(number: usize, length: usize) -> Vec<u8> {
 pub(crate) fn say(words: &str) {
     println!("\n@{words}");
     stdout().flush().expect("the test listens");
-}
-
-/// The side that asks, and sends the stream. What it has sent.
-pub(crate) fn ask(peer: &mut (impl Read + Write)) -> Vec<u8> {
-    let mut buffer = vec![0; SMALL];
-    for number in 0..ROUND_TRIPS {
-        peer.write_all(&block(number, SMALL)).expect("a reader");
-        peer.read_exact(&mut buffer).expect("an answer");
-        buffer.reverse();
-        assert_eq!(buffer, block(number, SMALL), "answer {number}");
-    }
-    let mut all = Vec::new();
-    while all.len() < BULK {
-        let piece = block(all.len(), 70_000);
-        peer.write_all(&piece).expect("a reader");
-        all.extend(piece);
-    }
-    all
-}
-
-/// The side that answers. What the stream brought, up to its end.
-pub(crate) fn answer(peer: &mut (impl Read + Write)) -> Vec<u8> {
-    let mut buffer = vec![0; SMALL];
-    for number in 0..ROUND_TRIPS {
-        peer.read_exact(&mut buffer).expect("a question");
-        assert_eq!(buffer, block(number, SMALL), "question {number}");
-        buffer.reverse();
-        peer.write_all(&buffer).expect("a reader");
-    }
-    let mut all = Vec::new();
-    peer.read_to_end(&mut all).expect("a stream to its end");
-    all
 }

@@ -1,14 +1,21 @@
 //! A connection, used in one of the ways that Winsock has.
 
+use core::ffi::c_void;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::windows::io::AsRawSocket;
 use std::ptr::{null, null_mut};
+use std::sync::{Condvar, Mutex};
 
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, WAIT_IO_COMPLETION};
 use windows_sys::Win32::Networking::WinSock as ws;
-use windows_sys::Win32::System::IO::{CreateIoCompletionPort, GetQueuedCompletionStatus, OVERLAPPED};
-use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, SleepEx};
+use windows_sys::Win32::Storage::FileSystem::{ReadFileEx, WriteFileEx};
+use windows_sys::Win32::System::IO::{
+    BindIoCompletionCallback, CreateIoCompletionPort, GetQueuedCompletionStatus, OVERLAPPED,
+};
+use windows_sys::Win32::System::Threading::{
+    CreateEventW, CreateThreadpoolIo, INFINITE, PTP_CALLBACK_INSTANCE, PTP_IO, SleepEx, StartThreadpoolIo,
+};
 
 /// How the program waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +32,12 @@ pub(crate) enum Way {
     Port,
     /// For routines, alertable.
     Routines,
+    /// For routines of ReadFileEx and WriteFileEx, alertable.
+    FileRoutines,
+    /// For what a thread pool is told.
+    Pool,
+    /// For what a thread of BindIoCompletionCallback is told.
+    Bound,
 }
 
 impl Way {
@@ -36,6 +49,9 @@ impl Way {
             "events" => Self::Events,
             "port" => Self::Port,
             "routines" => Self::Routines,
+            "file-routines" => Self::FileRoutines,
+            "pool" => Self::Pool,
+            "bound" => Self::Bound,
             _ => panic!("no way: {name}"),
         }
     }
@@ -47,14 +63,21 @@ pub(crate) struct Peer {
     way: Way,
     event: HANDLE,
     port: HANDLE,
+    pool: PTP_IO,
 }
 
 impl Peer {
     pub(crate) fn new(stream: TcpStream, way: Way) -> Self {
         stream.set_nonblocking(matches!(way, Way::Select | Way::Poll)).expect("an open socket");
         let handle = stream.as_raw_socket() as usize as HANDLE;
+        let mut pool = 0;
         // SAFETY: no pointers but null; a socket's handle.
         let (event, port) = unsafe {
+            match way {
+                Way::Pool => pool = CreateThreadpoolIo(handle, Some(told_in_pool), null_mut(), null()),
+                Way::Bound => assert_ne!(BindIoCompletionCallback(handle, Some(told_bound), 0), 0),
+                _ => {}
+            }
             let port = if way == Way::Port {
                 let port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 0);
                 CreateIoCompletionPort(handle, port, 7, 0)
@@ -63,7 +86,8 @@ impl Peer {
             };
             (CreateEventW(null(), 1, 0, null()), port)
         };
-        Self { stream, way, event, port }
+        assert!(way != Way::Pool || pool != 0);
+        Self { stream, way, event, port, pool }
     }
 
     fn socket(&self) -> ws::SOCKET {
@@ -96,14 +120,24 @@ impl Peer {
             if self.way == Way::Routines { Some(finished) } else { None };
         match self.way {
             Way::Events => overlapped.hEvent = self.event,
-            Way::Routines => overlapped.hEvent = (&raw mut told).cast(),
+            Way::Routines | Way::FileRoutines => overlapped.hEvent = (&raw mut told).cast(),
+            // SAFETY: the socket's own.
+            Way::Pool => unsafe { StartThreadpoolIo(self.pool) },
             _ => {}
         }
         let (socket, place) = (self.socket(), &raw mut overlapped);
         let mut flags = 0;
         // SAFETY: all of it lives until the operation is over, which is waited for.
         let (begun, error) = unsafe {
-            let begun = if sends {
+            let begun = if self.way == Way::FileRoutines {
+                let file = socket as HANDLE;
+                let done = if sends {
+                    WriteFileEx(file, buffer.buf, buffer.len, place, Some(finished_as_file))
+                } else {
+                    ReadFileEx(file, buffer.buf, buffer.len, place, Some(finished_as_file))
+                };
+                if done != 0 { 0 } else { -1 }
+            } else if sends {
                 ws::WSASend(socket, &raw const buffer, 1, null_mut(), 0, place, routine)
             } else {
                 ws::WSARecv(socket, &raw const buffer, 1, null_mut(), &raw mut flags, place, routine)
@@ -130,6 +164,11 @@ impl Peer {
                 };
                 assert_eq!((key, which), (7, place));
                 if done == 0 { Err(io::Error::last_os_error()) } else { Ok(bytes as usize) }
+            }
+            Way::Pool | Way::Bound => {
+                let (which, error, bytes) = told_by_pool();
+                assert_eq!(which, place as usize);
+                if error == 0 { Ok(bytes) } else { Err(io::Error::from_raw_os_error(error as i32)) }
             }
             _ => {
                 // SAFETY: waits; the routine writes what `told` has.
@@ -159,6 +198,44 @@ unsafe extern "system" fn finished(error: u32, bytes: u32, overlapped: *mut OVER
     };
 }
 
+/// # Safety
+/// As [`finished`].
+unsafe extern "system" fn finished_as_file(error: u32, bytes: u32, overlapped: *mut OVERLAPPED) {
+    // SAFETY: the contract.
+    unsafe { finished(error, bytes, overlapped, 0) };
+}
+
+/// What the pool's threads have been told, and not yet the program.
+static POOL: (Mutex<Vec<Completion>>, Condvar) = (Mutex::new(Vec::new()), Condvar::new());
+/// Which operation, its error, its bytes.
+type Completion = (usize, u32, usize);
+
+fn tell(overlapped: *mut OVERLAPPED, error: u32, bytes: usize) {
+    POOL.0.lock().expect("no panic").push((overlapped as usize, error, bytes));
+    POOL.1.notify_all();
+}
+
+fn told_by_pool() -> Completion {
+    let told = POOL.0.lock().expect("no panic");
+    let mut told = POOL.1.wait_while(told, |told| told.is_empty()).expect("no panic");
+    told.remove(0)
+}
+
+unsafe extern "system" fn told_in_pool(
+    _: PTP_CALLBACK_INSTANCE,
+    _: *mut c_void,
+    overlapped: *mut c_void,
+    error: u32,
+    bytes: usize,
+    _: PTP_IO,
+) {
+    tell(overlapped.cast(), error, bytes);
+}
+
+unsafe extern "system" fn told_bound(error: u32, bytes: u32, overlapped: *mut OVERLAPPED) {
+    tell(overlapped, error, bytes as usize);
+}
+
 impl Read for Peer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.way {
@@ -169,7 +246,7 @@ impl Read for Peer {
                     result => return result,
                 }
             },
-            Way::Events | Way::Routines => {
+            Way::Events | Way::Routines | Way::FileRoutines | Way::Pool | Way::Bound => {
                 self.overlapped(ws::WSABUF { len: buffer.len() as u32, buf: buffer.as_mut_ptr() }, false)
             }
             Way::Port => {

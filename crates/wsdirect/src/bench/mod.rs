@@ -1,15 +1,20 @@
 //! `wsdirect bench`: plain TCP against the switch, in alternation, between two processes on two processors.
 
 mod connect;
+#[cfg_attr(windows, path = "cpu_windows.rs")]
 mod cpu;
 mod pair;
 mod peer;
 mod pingpong;
+#[cfg(target_os = "linux")]
 mod ranking;
 mod report;
+#[cfg(target_os = "linux")]
 mod requests;
 mod stream;
+#[cfg(target_os = "linux")]
 mod tool;
+#[cfg(target_os = "linux")]
 mod work;
 mod workload;
 
@@ -29,6 +34,7 @@ pub(crate) use peer::{drive, serve};
 
 /// True if every figure that counts was measured.
 pub(crate) fn run(args: &BenchArgs) -> Result<bool, Error> {
+    #[cfg(target_os = "linux")]
     if let Some(address) = args.rdma {
         return ranking::run(args, address);
     }

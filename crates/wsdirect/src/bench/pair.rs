@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +11,7 @@ use super::cpu;
 use super::peer::{Answer, Order};
 use super::workload::{Kind, Workload};
 use crate::list::{self, Connection};
-use crate::process::{Mode, Process};
-use crate::run::LibraryError;
+use crate::process::{Mode, Process, Program};
 
 /// More than any order takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,15 +122,15 @@ impl Peer {
         cpu: Option<usize>,
         address: SocketAddr,
     ) -> Result<Self, Error> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut program = Program::new(&std::env::current_exe()?, mode)?;
+        let command = program.command();
         command.arg(format!("bench-{role}")).args(["--workload", workload.name]);
         if let Some(cpu) = cpu {
             command.args(["--cpu", &cpu.to_string()]);
         }
         command.args(["--address", &address.to_string()]);
-        mode.apply(&mut command)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Process::start(&mut command)?;
+        let mut process = program.start()?;
         let output = process.child().stdout.take().ok_or(Error::Gone(role, "started".to_owned()))?;
         Ok(Self { role, process, answers: lines(output) })
     }
@@ -198,8 +197,6 @@ fn lines(output: ChildStdout) -> Receiver<io::Result<String>> {
 /// Why a workload was not measured under one mode.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error(transparent)]
-    Library(#[from] LibraryError),
     #[error("cannot start or reach the processes: {0}")]
     Io(#[from] io::Error),
     #[error("orders and answers do not match: {0}")]

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(target_os = "linux")]
+use super::requests;
 use super::workload::{Kind, Workload};
-use super::{connect, cpu, pingpong, requests, stream};
+use super::{connect, cpu, pingpong, stream};
 use crate::cli::PeerArgs;
-use crate::process;
 
 /// What the client is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,7 @@ pub(crate) fn serve(args: &PeerArgs) -> Result<(), Error> {
         Kind::PingPong { size } => pingpong::serve(&listener, size),
         Kind::Stream { size, .. } => stream::serve(&listener, size),
         Kind::Connect => connect::serve(&listener),
+        #[cfg(target_os = "linux")]
         Kind::Requests { connections, size } => requests::serve(listener, connections, size),
     }?)
 }
@@ -66,6 +68,7 @@ pub(crate) fn drive(args: &PeerArgs) -> Result<(), Error> {
         Kind::PingPong { size } => Box::new(pingpong::PingPong::connect(address, size)?),
         Kind::Stream { size, unit } => Box::new(stream::Stream::connect(address, size, unit)?),
         Kind::Connect => Box::new(connect::Connect::new(address)),
+        #[cfg(target_os = "linux")]
         Kind::Requests { connections, size } => {
             Box::new(requests::Requests::connect(address, connections, size)?)
         }
@@ -83,7 +86,6 @@ pub(crate) fn drive(args: &PeerArgs) -> Result<(), Error> {
 }
 
 fn prepare(args: &PeerArgs) -> Result<&'static Workload, Error> {
-    process::die_with_parent()?;
     if let Some(id) = args.cpu {
         cpu::pin(id)?;
     }

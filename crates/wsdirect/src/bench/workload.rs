@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     /// Connections that carry nothing, one at a time.
     Connect,
     /// Many connections with one outstanding request each; both ends wait in epoll.
+    #[cfg(target_os = "linux")]
     Requests { connections: usize, size: usize },
 }
 
@@ -33,6 +34,7 @@ impl Kind {
         match self {
             Self::PingPong { .. } | Self::Stream { .. } => 1,
             Self::Connect => 0,
+            #[cfg(target_os = "linux")]
             Self::Requests { connections, .. } => connections,
         }
     }
@@ -104,6 +106,7 @@ pub(crate) const ALL: &[Workload] = &[
         figures: &[higher("stream_1MiB_gb_s", "GB/s")],
     },
     Workload { name: "connect_close", kind: Kind::Connect, figures: &[higher("connect_close_per_s", "1/s")] },
+    #[cfg(target_os = "linux")]
     Workload {
         name: "epoll_50conn_64B",
         kind: Kind::Requests { connections: 50, size: 64 },

@@ -1,5 +1,6 @@
 //! `wsdirect demo`: a real server and its client, first over plain TCP, then under the switch.
 
+mod node;
 mod python;
 mod redis;
 mod report;
@@ -75,10 +76,16 @@ fn choose(wanted: Option<DemoWorkload>) -> Result<Box<dyn Workload>, Error> {
     {
         return Ok(Box::new(python));
     }
+    if wants(DemoWorkload::Node)
+        && let Some(node) = node::Node::find()
+    {
+        return Ok(Box::new(node));
+    }
     Err(Error::NoPrograms(match wanted {
         Some(DemoWorkload::Redis) => "redis-server, redis-benchmark and redis-cli",
         Some(DemoWorkload::Python) => "python3",
-        None => "redis-server and redis-tools, or python3",
+        Some(DemoWorkload::Node) => "node",
+        None => "redis-server and redis-tools, python3, or node",
     }))
 }
 
@@ -91,7 +98,8 @@ fn label(mode: Mode) -> &'static str {
 
 /// An executable on the search path.
 fn which(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
 /// Why the demonstration failed.

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::list::{self, Connection};
-use crate::process::{self, Mode, Process};
+use crate::process::{Mode, Process, Program};
 
 /// For a server to listen.
 const START: Duration = Duration::from_secs(10);
@@ -34,9 +34,10 @@ impl<'a> Stage<'a> {
         (self.step)("starting the server");
         let name = short(program);
         let mut log = tempfile::tempfile()?;
-        let mut command = process::command(program, self.mode)?;
+        let mut program = Program::new(program, self.mode)?;
+        let command = program.command();
         command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
-        let mut process = Process::start(&mut command)?;
+        let mut process = program.start()?;
         let deadline = Instant::now() + START;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Some(status) = process.wait(Duration::from_millis(20))? {
@@ -67,9 +68,10 @@ impl<'a> Stage<'a> {
             [tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?];
         stdin.write_all(input.as_bytes())?;
         stdin.rewind()?;
-        let mut command = process::command(program, self.mode)?;
+        let mut program = Program::new(program, self.mode)?;
+        let command = program.command();
         command.args(args).stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        let mut process = Process::start(&mut command)?;
+        let mut process = program.start()?;
         let pids = [server.process.id(), process.id()];
         let deadline = Instant::now() + WORK;
         let mut connections = None;

@@ -18,8 +18,9 @@ const CLIENT: &str = include_str!("client.py");
 
 impl Python {
     pub(crate) fn find() -> Option<Self> {
-        let asked =
-            Command::new(which("python3")?).args(["-c", "import sys; print(sys.executable)"]).output();
+        let asked = Command::new(which("python3").or_else(|| which("python"))?)
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output();
         let path = String::from_utf8(asked.ok()?.stdout).ok()?;
         let interpreter = PathBuf::from(path.trim_end());
         interpreter.is_file().then_some(Self { interpreter })
