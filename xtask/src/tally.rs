@@ -36,6 +36,11 @@ impl Tally {
 
 /// Run a test command, show what it prints, and count.
 pub(crate) fn count(command: &mut Command) -> Result<(Tally, Result<(), Failure>), Failure> {
+    count_as("", command)
+}
+
+/// As [`count`], with a word before each line, since others print meanwhile.
+pub(crate) fn count_as(prefix: &str, command: &mut Command) -> Result<(Tally, Result<(), Failure>), Failure> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failure = |error: std::io::Error| Failure::new(format!("{name}: {error}"));
     let (reader, writer) = std::io::pipe().map_err(failure)?;
@@ -48,7 +53,7 @@ pub(crate) fn count(command: &mut Command) -> Result<(Tally, Result<(), Failure>
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line).map_err(failure)? > 0 {
         // A reader of our output that went away is no reason to stop testing.
-        let _ = std::io::stdout().write_all(&line);
+        let _ = std::io::stdout().write_all(&[prefix.as_bytes(), &line].concat());
         tally.add(Tally::of_line(&String::from_utf8_lossy(&line)));
         line.clear();
     }

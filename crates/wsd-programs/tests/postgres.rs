@@ -59,7 +59,7 @@ fn pgbench_runs(scene: &Scene) {
     let database = postgres(scene);
     scene.client(&client(scene, "pgbench", database.port).args(["-i", "-s", "1", "-q", "postgres"])).finish();
     let watch = scene.watch(&[database.port]);
-    let [unit, amount] = scene.amount(["-t", "200"], ["-T", "20"]);
+    let [unit, amount] = scene.amount(["-t", "200"], ["-T", "45"]);
     let run =
         client(scene, "pgbench", database.port).args(["-c", "8", "-j", "2", unit, amount, "-n", "postgres"]);
     let printed = scene.client(&run).finish_text();

@@ -1,17 +1,19 @@
 //! `cargo xtask test --only rdma`: the tests that need an RDMA device, in a guest that has one.
 //!
-//! All is built on the host; one run of the guest runs the test programs one after the other. They are those of the
+//! All is built on the host; one run of a guest runs the test programs one after the other. They are those of the
 //! other suites, told where to meet and by which provider (`wsd_programs`, the test bed).
 
 use super::script::quote;
 use crate::command::{Failure, cargo, command, succeed, target};
 use crate::demo;
-use crate::tally::{Tally, count};
+use crate::tally::{Tally, count_as};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
 
 /// What one guest, or a pair of them, is started for.
 struct Part {
@@ -23,32 +25,35 @@ struct Part {
     tests: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// Each bed, with what works there.
-const PARTS: &[Part] = &[
-    Part {
-        bed: "device",
-        limit: "840",
-        tests: &[
-            ("wsd_verbs", &[]),
-            ("moving", &[]),
-            ("quiet", &[]),
-            ("verbs", &["passes_apart_from_differences"]),
-            ("one_sided", ONE_SIDED),
-            ("connecting", &["refusing_rdma_peer_costs_no_call", "silent_rdma_peer_costs_no_call"]),
-            REDIS,
-            ("redis", &["values_are_read_back::both_switched"]),
-            IPERF,
-            NGINX,
-            POSTGRES,
-            ASYNCIO,
-        ],
-    },
-    Part {
+/// Each bed, with what works there. Those of a row run one after the other, the rows beside each other: the emulator uses one
+/// processor for each guest.
+const ROWS: &[&[Part]] = &[
+    &[Part {
         bed: "namespaces",
-        limit: "840",
+        limit: "1500",
         tests: &[BED, REDIS, IPERF, NGINX, POSTGRES, ASYNCIO, ("failover", &["link_is_cut_five_times"])],
-    },
-    Part { bed: "hosts", limit: "840", tests: &[BED, REDIS, IPERF, NGINX, POSTGRES, ASYNCIO] },
+    }],
+    &[
+        Part {
+            bed: "device",
+            limit: "1500",
+            tests: &[
+                ("wsd_verbs", &[]),
+                ("moving", &[]),
+                ("quiet", &[]),
+                ("verbs", &["passes_apart_from_differences"]),
+                ("one_sided", ONE_SIDED),
+                ("connecting", &["refusing_rdma_peer_costs_no_call", "silent_rdma_peer_costs_no_call"]),
+                REDIS,
+                ("redis", &["values_are_read_back::both_switched"]),
+                IPERF,
+                NGINX,
+                POSTGRES,
+                ASYNCIO,
+            ],
+        },
+        Part { bed: "hosts", limit: "1500", tests: &[BED, REDIS, IPERF, NGINX, POSTGRES, ASYNCIO] },
+    ],
 ];
 
 /// One-sided access, by whatever provider the bed has.
@@ -82,20 +87,33 @@ pub(crate) fn run() -> Result<(Tally, Result<(), Failure>), Failure> {
         return Ok((Tally { passed: 0, failed: 1 }, Err(failure)));
     }
     let programs = programs()?;
-    let own = std::env::current_exe().map_err(|error| Failure::new(format!("own path: {error}")))?;
     let (mut total, mut ended) = (Tally::default(), Ok(()));
-    for part in PARTS {
-        println!("\nbed: {}", part.bed);
-        let script = target().join(format!("rdma-{}.sh", part.bed));
-        std::fs::write(&script, text(part, &programs)?)
-            .map_err(|error| Failure::new(format!("{}: {error}", script.display())))?;
-        let mut guest = command(&own, &["rdma", "--bed", part.bed, "--limit", part.limit, "--", "sh"]);
-        let (tally, outcome) = count(guest.arg(script))?;
+    let rows = std::thread::scope(|scope| {
+        let rows =
+            ROWS.iter().map(|row| scope.spawn(|| row.iter().map(|part| one(part, &programs)).collect()));
+        let rows: Vec<ScopedJoinHandle<'_, Vec<_>>> = rows.collect();
+        rows.into_iter().map(|row| row.join().expect("a row does not panic")).collect::<Vec<_>>()
+    });
+    for part in rows.into_iter().flatten() {
+        let (tally, outcome) = part?;
         total.add(tally);
         // The other beds are tried all the same: each shows something else.
         ended = ended.and(outcome);
     }
     Ok((total, ended))
+}
+
+/// One bed's tests.
+fn one(part: &Part, programs: &BTreeMap<String, PathBuf>) -> Result<(Tally, Result<(), Failure>), Failure> {
+    let begin = Instant::now();
+    let own = std::env::current_exe().map_err(|error| Failure::new(format!("own path: {error}")))?;
+    let script = target().join(format!("rdma-{}.sh", part.bed));
+    std::fs::write(&script, text(part, programs)?)
+        .map_err(|error| Failure::new(format!("{}: {error}", script.display())))?;
+    let mut guest = command(&own, &["rdma", "--bed", part.bed, "--limit", part.limit, "--", "sh"]);
+    let counted = count_as(&format!("{}: ", part.bed), guest.arg(script))?;
+    println!("{}: {} passed, {:.1} s", part.bed, counted.0.passed, begin.elapsed().as_secs_f64());
+    Ok(counted)
 }
 
 /// What the guest's shell runs.
@@ -181,10 +199,16 @@ mod tests {
 
     #[test]
     fn shells_understand_every_part() {
-        let tests = PARTS.iter().flat_map(|part| part.tests).map(|(name, _)| *name).chain(["wsd-remote"]);
+        let tests = ROWS
+            .iter()
+            .copied()
+            .flatten()
+            .flat_map(|part| part.tests)
+            .map(|(name, _)| *name)
+            .chain(["wsd-remote"]);
         let all: BTreeMap<String, PathBuf> =
             tests.map(|name| (name.to_owned(), PathBuf::from("/it's"))).collect();
-        for part in PARTS {
+        for part in ROWS.iter().copied().flatten() {
             let script = text(part, &all).expect("all are there");
             assert_eq!(script.matches("try '/it'\\''s' --").count(), part.tests.len());
             let read = command("sh", &["-n", "-c", &script]).status().expect("a shell");

@@ -195,17 +195,19 @@ fn compare(mut stream: &TcpStream, mut expected: RandomStream) -> std::io::Resul
     }
 }
 
-/// Which bytes of a chunk that begins at `offset` are wrong, and where in the stream they belong.
+/// Which bytes of a chunk that begins at `offset` are wrong, and where in the stream those at both ends of them belong.
 fn garbled(got: &[u8], expected: &[u8], offset: usize, whole: &RandomStream) -> String {
     let wrong = |at: &usize| got[*at] != expected[*at];
     let (Some(first), Some(last)) = ((0..got.len()).find(wrong), (0..got.len()).rfind(wrong)) else {
         return "not garbled".into();
     };
-    let sample = &got[first..got.len().min(first + 16)];
-    let place = whole.clone().bytes().windows(sample.len()).position(|bytes| bytes == sample);
+    let whole = whole.clone().bytes();
+    let place = |sample: &[u8]| whole.windows(sample.len()).position(|bytes| bytes == sample);
+    let (begin, end) = (&got[first..got.len().min(first + 64)], &got[(last + 1).saturating_sub(64)..=last]);
+    let places = [begin, end].map(|sample| place(&sample[..sample.len().min(16)]));
     let count = (0..got.len()).filter(wrong).count();
     let (from, to) = (offset + first, offset + last);
-    format!("{count} bytes garbled from {from} to {to}, where those of {place:?} are: {sample:?}")
+    format!("{count} bytes garbled from {from} to {to}, belonging to {places:?}: {begin:?} to {end:?}")
 }
 
 fn fill(buffer: &mut [u8], offset: u64, salt: u8) {

@@ -82,7 +82,8 @@ fn receive_side(stream: &Stream, ready: &mut Ready) {
         };
         let Ok(guard) = side.common.hold() else { return };
         // Before the lock was held the promotion may have ended, and the next one begun.
-        if side.common.gate().state() == state {
+        let now = stream.channel().ok().and_then(|channel| channel.recv.load());
+        if side.common.gate().state() == state && now == Some(ring) {
             break (state, ring, guard);
         }
     };
@@ -126,25 +127,37 @@ fn receive_side(stream: &Stream, ready: &mut Ready) {
 
 fn send_side(stream: &Stream, ready: &mut Ready) {
     let side = &stream.record.send;
-    match side.common.gate().state() {
-        State::Tcp | State::Agreed | State::Rest => ready.kernel |= SEND_EVENTS,
-        State::Rewind | State::Opening => {}
-        State::Dead => ready.events |= SEND_EVENTS,
-        State::San => {
-            let Some(ring) = stream.channel().ok().and_then(|channel| channel.send.load()) else {
-                ready.events |= SEND_EVENTS | ERR;
+    let (ring, _guard) = loop {
+        match side.common.gate().state() {
+            State::Tcp | State::Agreed | State::Rest => {
+                ready.kernel |= SEND_EVENTS;
                 return;
-            };
-            let Ok(_guard) = side.common.hold() else { return };
-            let room = ring.writable(&side.ring).unwrap_or(usize::MAX);
-            if room >= ring.low_water(&side.ring)
-                || side.common.flagged(SHUT)
-                || ring.reader_control().closed
-                || ring.grow(&side.ring)
-            {
-                ready.events |= SEND_EVENTS;
             }
+            State::Rewind | State::Opening => return,
+            State::Dead => {
+                ready.events |= SEND_EVENTS;
+                return;
+            }
+            State::San => {}
         }
+        let Ok(guard) = side.common.hold() else { return };
+        // Before the lock was held the promotion may have ended, and the next one begun, in another ring.
+        if side.common.gate().state() != State::San {
+            continue;
+        }
+        let Some(ring) = stream.channel().ok().and_then(|channel| channel.send.load()) else {
+            ready.events |= SEND_EVENTS | ERR;
+            return;
+        };
+        break (ring, guard);
+    };
+    let room = ring.writable(&side.ring).unwrap_or(usize::MAX);
+    if room >= ring.low_water(&side.ring)
+        || side.common.flagged(SHUT)
+        || ring.reader_control().closed
+        || ring.grow(&side.ring)
+    {
+        ready.events |= SEND_EVENTS;
     }
 }
 

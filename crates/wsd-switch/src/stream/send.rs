@@ -313,7 +313,7 @@ fn write_pieces(
 }
 
 /// Before a non-blocking writer is told to come back: the sets that watch the connection are notified when there is room.
-/// Whether there is room already.
+/// Whether to look again: there is room already, or the stream has left this ring.
 fn ask_for_space(stream: &Stream, channel: &Channel, ring: Ring) -> Result<bool, Errno> {
     let lanes = channel.lanes.load(Ordering::Acquire);
     if lanes == 0 {
@@ -321,6 +321,9 @@ fn ask_for_space(stream: &Stream, channel: &Channel, ring: Ring) -> Result<bool,
     }
     let side = &stream.record.send;
     let _guard = side.common.hold()?;
+    if side.common.gate().state() != State::San || channel.send.load() != Some(ring) {
+        return Ok(true);
+    }
     ring.arm_space_wait(&side.ring, lanes << LANE_SHIFT);
     // Looked at after the asking, so room that came before it is found and room that comes later is notified.
     Ok(ring.writable(&side.ring).is_ok_and(|room| room != 0))
@@ -342,11 +345,10 @@ fn wait_for_space(stream: &Stream, channel: &Channel, ring: Ring, timeout: &Time
 /// Bytes that SIOCOUTQ reports, if the direction is in the ring: what the peer has not read.
 pub(crate) fn unsent_bytes(stream: &Stream) -> Option<usize> {
     let side = &stream.record.send;
-    if side.common.gate().state() != State::San {
-        return None;
-    }
-    let ring = stream.channel().ok()?.send.load()?;
-    let _guard = side.common.hold().ok()?;
+    let in_ring = || side.common.gate().state() == State::San;
+    // The ring is looked up with the lock held: before, the next promotion may have brought another one.
+    let _guard = in_ring().then(|| side.common.hold().ok())?;
+    let ring = in_ring().then(|| stream.channel().ok()?.send.load())??;
     let _ = ring.writable(&side.ring);
     usize::try_from(side.ring.tail().saturating_sub(side.ring.known_head())).ok()
 }

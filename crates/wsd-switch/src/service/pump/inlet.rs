@@ -298,12 +298,12 @@ impl Inlet {
         let Some(flow) = &mut self.flow else { return Ok(false) };
         let Some(place) = flow.reads.iter().position(|read| read.slot == slot) else { return Ok(false) };
         let Some(read) = flow.reads.remove(place) else { return Ok(false) };
-        flow.receiver.read_completed(read.length)?;
         if result != Ok(read.length) {
             // The bytes come again by TCP.
             flow.stopping = true;
             return Err(Fault::Provider);
         }
+        flow.receiver.read_completed(read.length)?;
         Ok(true)
     }
 

@@ -288,6 +288,9 @@ impl Flow {
                 let [message, bytes] = scratch.leaving();
                 let bytes = &mut bytes[..length.min(BUFFER)];
                 let read = memory.ring().peek(reader, self.skip(reader, offset), bytes)?;
+                if read != length {
+                    return Err(Fault::broken("bytes that were written are not in the ring"));
+                }
                 let Some(length) = session.data_message(message, offset, [&bytes[..read], &[]])? else {
                     return Ok(false);
                 };

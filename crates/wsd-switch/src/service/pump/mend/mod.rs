@@ -234,6 +234,10 @@ impl Service {
                 let end = leave_send_ring(stream)?;
                 (mend.received, mend.complete) = leave_recv_ring(stream, pump.inlet.memory.ring(), leaving)?;
                 let (received, has_end, for_good) = (mend.received, mend.complete, mend.for_good);
+                trace::note(format_args!(
+                    "connection {}: here {received} arrived, {end} written",
+                    stream.index
+                ));
                 mend.frame = part.frame(Resumption { received, end, has_end, for_good }).to_vec();
                 mend.part = Some(part);
                 let channel = stream.channel().map_err(|_| fail(Reason::CompanionLost))?;

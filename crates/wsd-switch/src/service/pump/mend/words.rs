@@ -15,6 +15,7 @@ use crate::family::Attach;
 use crate::reason::Reason;
 use crate::stream::gate::State;
 use crate::stream::state::Stream;
+use crate::trace;
 use crate::wait::notice;
 
 /// How long the rest of a frame may take whose begin is there (nanoseconds).
@@ -128,6 +129,8 @@ impl Service {
         mend.owes_frame = matches!(standing, Standing::Unsure { .. });
         mend.for_good |= word.for_good;
         let (complete, rest) = (mend.complete, word.end - mend.received);
+        let (index, Resumption { received, end, .. }) = (stream.index, &word);
+        trace::note(format_args!("connection {index}: at the peer {received} arrived, {end} written"));
         if matches!(standing, Standing::Promoted { .. }) {
             stream.record.send.common.demoted_at.store(word.received, Ordering::Release);
         }
