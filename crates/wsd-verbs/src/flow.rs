@@ -40,6 +40,7 @@ pub(crate) struct Flow {
     pub(crate) heard: bool,
     /// A probe is at the device.
     pub(crate) probing: bool,
+    pub(crate) order: Order,
     /// The queue pair is stopped: of the work requests at the device so many have come back undone.
     pub(crate) stopped: Option<usize>,
 }
@@ -60,6 +61,7 @@ impl Default for Flow {
             delivered: 0,
             heard: true,
             probing: false,
+            order: Order::default(),
             stopped: None,
         }
     }
@@ -91,6 +93,32 @@ pub(crate) enum Kind {
     Probe,
 }
 
+const KINDS: usize = 4;
+
+/// Requests of one kind complete in the order in which the device got them. A completion that does not keep to it would be taken for
+/// that of another request, whose bytes may not be there: so each is named by its place in the order.
+#[derive(Default)]
+pub(crate) struct Order {
+    posted: [u16; KINDS],
+    done: [u16; KINDS],
+}
+
+impl Order {
+    /// The place of a request that the device gets now.
+    pub(crate) fn post(&mut self, kind: Kind) -> u16 {
+        let posted = &mut self.posted[kind as usize];
+        *posted = posted.wrapping_add(1);
+        *posted
+    }
+
+    /// A request was done; whether it was its turn.
+    pub(crate) fn complete(&mut self, kind: Kind, place: u16) -> bool {
+        let (posted, done) = (self.posted[kind as usize], &mut self.done[kind as usize]);
+        *done = done.wrapping_add(1);
+        place == *done && posted.wrapping_sub(place) <= u16::MAX / 2
+    }
+}
+
 /// A queue pair: its socket, and which of the socket's it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PairName {
@@ -106,18 +134,19 @@ impl PairName {
 
     /// The one that takes its place.
     pub(crate) fn next(self) -> Self {
-        Self { generation: (self.generation + 1) % (1 << 30), ..self }
+        Self { generation: (self.generation + 1) % (1 << 14), ..self }
     }
 
-    /// The number under which a work request completes. Requests of one kind complete in order, so it names no more.
-    pub(crate) fn number(self, kind: Kind) -> u64 {
-        u64::from(self.socket) << 32 | u64::from(self.generation) << 2 | kind as u64
+    /// The number under which a work request completes, with its place in the order of its kind.
+    pub(crate) fn number(self, kind: Kind, place: u16) -> u64 {
+        u64::from(self.socket) << 32 | u64::from(self.generation) << 18 | u64::from(place) << 2 | kind as u64
     }
 
-    /// The queue pair and the kind of a work request.
-    pub(crate) fn of_number(number: u64) -> (Self, Kind) {
+    /// The queue pair, the kind and the place of a work request.
+    pub(crate) fn of_number(number: u64) -> (Self, Kind, u16) {
         let kind = [Kind::Receive, Kind::Early, Kind::Outgoing, Kind::Probe][(number & 3) as usize];
-        (Self { socket: (number >> 32) as u32, generation: number as u32 >> 2 }, kind)
+        let name = Self { socket: (number >> 32) as u32, generation: number as u32 >> 18 };
+        (name, kind, (number >> 2) as u16)
     }
 }
 
@@ -243,13 +272,34 @@ mod tests {
     fn numbers_name_queue_pair_and_kind() {
         for socket in [1, 7, u32::MAX] {
             let first = PairName::first(socket);
-            let last = PairName { socket, generation: (1 << 30) - 1 };
+            let last = PairName { socket, generation: (1 << 14) - 1 };
             assert_eq!(last.next(), first);
             for name in [first, first.next(), last] {
                 for kind in [Kind::Receive, Kind::Early, Kind::Outgoing, Kind::Probe] {
-                    assert_eq!(PairName::of_number(name.number(kind)), (name, kind));
+                    for place in [0, 1, u16::MAX] {
+                        assert_eq!(PairName::of_number(name.number(kind, place)), (name, kind, place));
+                    }
                 }
             }
         }
+    }
+
+    /// A completion that is lost, doubled or invented is no other request's.
+    #[test]
+    fn completions_out_of_order_are_told() {
+        let mut order = Order::default();
+        for _ in 0..3 * (1 << 16) {
+            let places = [order.post(Kind::Outgoing), order.post(Kind::Receive), order.post(Kind::Outgoing)];
+            assert!(order.complete(Kind::Outgoing, places[0]));
+            assert!(order.complete(Kind::Receive, places[1]), "kinds have orders of their own");
+            assert!(order.complete(Kind::Outgoing, places[2]));
+        }
+        assert!(!order.complete(Kind::Probe, 1), "never posted");
+        let [first, second] = [order.post(Kind::Early), order.post(Kind::Early)];
+        assert!(!order.complete(Kind::Early, second), "the first one was lost");
+        assert!(!order.complete(Kind::Early, first));
+        let place = order.post(Kind::Receive);
+        assert!(order.complete(Kind::Receive, place));
+        assert!(!order.complete(Kind::Receive, place), "doubled");
     }
 }

@@ -35,7 +35,8 @@ impl Core {
         let asked =
             std::mem::take(&mut flow.heard) || flow.sent != 0 || flow.probing || flow.stopped.is_some();
         if let (Some(pair), false) = (&connection.pair, asked) {
-            match pair.post(connection.name.number(Kind::Probe), Work::Write(0, 0), &[], false) {
+            let number = connection.name.number(Kind::Probe, flow.order.post(Kind::Probe));
+            match pair.post(number, Work::Write(0, 0), &[], false) {
                 Ok(()) => flow.probing = true,
                 Err(_) => self.abort(id, None),
             }

@@ -6,7 +6,7 @@ use std::io;
 use wsd_engine::Events;
 use wsd_spi::{SockAddr, SwitchSocket, WsaError};
 
-use crate::flow::{EARLY, Flow, Kind, PairName};
+use crate::flow::{EARLY, Flow, Kind, Order, PairName};
 use crate::greeting::{Greeting, Meeting};
 use crate::memory::Registrations;
 use crate::rdma::{Device, DeviceKey, Domain, Identifier, Inbox, Pair, Parameters};
@@ -194,7 +194,8 @@ impl Connection {
             let mut flow = Flow::default();
             for _ in 0..EARLY {
                 let inbox = Inbox::new(&domain, MAX_MESSAGE)?;
-                pair.post_receive(name.number(Kind::Early), &[inbox.segment()])?;
+                let place = flow.order.post(Kind::Early);
+                pair.post_receive(name.number(Kind::Early, place), &[inbox.segment()])?;
                 flow.inboxes.push_back(inbox);
             }
             Ok((domain, pair, flow))
@@ -239,8 +240,10 @@ impl Connection {
     pub(crate) fn renew(&mut self, device: &Device, id: &Identifier) -> io::Result<()> {
         self.name = self.name.next();
         let pair = Pair::new(device, &self.domain, id, self.depths, self.segments)?;
+        self.flow.order = Order::default();
         for inbox in &self.flow.inboxes {
-            pair.post_receive(self.name.number(Kind::Early), &[inbox.segment()])?;
+            let place = self.flow.order.post(Kind::Early);
+            pair.post_receive(self.name.number(Kind::Early, place), &[inbox.segment()])?;
         }
         self.pair = Some(pair);
         Ok(())

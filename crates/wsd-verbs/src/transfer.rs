@@ -94,7 +94,8 @@ impl Core {
             let reads = matches!(next.work, Work::Read(..));
             // SP-022.
             let fenced = flow.reading != 0 && !reads;
-            if pair.post(name.number(Kind::Outgoing), next.work, &next.uses.segments, fenced).is_err() {
+            let number = name.number(Kind::Outgoing, flow.order.post(Kind::Outgoing));
+            if pair.post(number, next.work, &next.uses.segments, fenced).is_err() {
                 return self.abort(id, None);
             }
             flow.sent += 1;
@@ -148,7 +149,8 @@ impl Core {
         while flow.at_device + flow.inboxes.len() < connection.depths[1] as usize
             && let Some(next) = flow.receives.get(flow.for_early + flow.at_device)
         {
-            if pair.post_receive(name.number(Kind::Receive), &next.uses.segments).is_err() {
+            let number = name.number(Kind::Receive, flow.order.post(Kind::Receive));
+            if pair.post_receive(number, &next.uses.segments).is_err() {
                 return self.abort(id, None);
             }
             flow.at_device += 1;
@@ -157,12 +159,15 @@ impl Core {
 
     /// A work request has ended.
     pub(crate) fn completed(&mut self, completion: Completion) {
-        let (name, kind) = PairName::of_number(completion.number);
+        let (name, kind, place) = PairName::of_number(completion.number);
         let id = name.socket;
         let carried = self.sockets.get_mut(&id).and_then(Socket::carried);
         let Some(connection) = carried.filter(|connection| connection.name == name) else { return };
         connection.flow.heard = true;
         match (completion.outcome, &mut connection.flow.stopped) {
+            (Outcome::Done, _) if !connection.flow.order.complete(kind, place) => {
+                return self.abort(id, None);
+            }
             (Outcome::Done, _) => self.done(id, kind, completion.bytes),
             (_, Some(undone)) => *undone += 1,
             (outcome, None) => return self.undone(id, kind, outcome),
