@@ -24,16 +24,15 @@ impl Guest {
         kernel: &Path,
         script: Script,
         cable: Option<Cable>,
-        limit: u32,
+        (limit, parallel): (u32, bool),
     ) -> Result<(Self, Output), Failure> {
         // If this process dies `timeout` gets a signal, which it passes on.
         let mut qemu = command("setpriv", &["--pdeathsig", "TERM", "timeout", "--kill-after=5"]);
         qemu.args([&limit.to_string(), "qemu-system-x86_64"]);
-        // One thread for both processors: with one for each, a processor may run into code that the other's kernel is just changing
-        // (static branches), which a real processor does not, and the kernel dies of it.
-        qemu.args(
-            "-M q35 -accel tcg,thread=single -cpu max -smp 2 -m 2048 -nodefaults -no-user-config".split(' '),
-        );
+        // With a thread for each processor one may run into code that the other's kernel is just changing (static branches), which a
+        // real processor does not, and the kernel dies of it.
+        qemu.args(["-accel", if parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        qemu.args("-M q35 -cpu max -smp 2 -m 2048 -nodefaults -no-user-config".split(' '));
         qemu.args("-display none -monitor none -nic none -no-reboot".split(' '));
         qemu.args("-chardev file,id=console,path=/dev/fd/1,append=on -serial chardev:console".split(' '));
         qemu.arg("-kernel").arg(kernel.join("kernel")).arg("-initrd").arg(kernel.join("initrd.gz"));

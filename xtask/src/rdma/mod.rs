@@ -48,6 +48,9 @@ pub(crate) struct Run {
     /// The guest is ended after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     limit: u32,
+    /// The guest's processors run at the same time: for measuring. Now and then its kernel dies of it
+    #[arg(long)]
+    parallel: bool,
     /// Program and arguments; found as on the host
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -117,7 +120,7 @@ fn booted(run: &Run, kernel: &Path) -> Result<(Started, Option<Started>), Failur
 fn started(run: &Run, kernel: &Path) -> Result<(Started, Option<Started>), Failure> {
     let start = |host, cable| {
         let script = Script::new(kernel, run.bed, host, &run.command)?;
-        Guest::start(kernel, script, cable, run.limit)
+        Guest::start(kernel, script, cable, (run.limit, run.parallel))
     };
     if run.bed != Bed::Hosts {
         return Ok((start(1, None)?, None));
