@@ -85,9 +85,9 @@ impl Service {
         }
     }
 
-    /// The kernel has news of the socket under a promoted connection. If it has ended, without an end in the ring, the peer was
-    /// killed, or somebody used the socket around the switch.
-    pub(super) fn tcp_told(&mut self, index: u32, ended: bool) {
+    /// The kernel's connection has ended under a promoted connection. Without an end in the ring the peer was killed, or
+    /// somebody used the socket around the switch.
+    pub(super) fn tcp_ended(&mut self, index: u32) {
         let stream = self.current(index);
         if let Some(stream) = &stream
             && self.peer_gave_up(stream)
@@ -101,7 +101,7 @@ impl Service {
         if stream.is_some_and(|stream| stream.record.send.common.gate().state() == State::Rewind) {
             return self.look(index);
         }
-        if companion.stage == Stage::Up && ended {
+        if companion.stage == Stage::Up {
             self.alarms.entry(index).or_insert(clock::now_ns() + LAST_WORD);
         }
     }

@@ -50,8 +50,6 @@ mod libc_events {
     pub(super) const IN: u32 = 0x001;
     pub(super) const OUT: u32 = 0x004;
     pub(super) const RDHUP: u32 = 0x2000;
-    /// The connection, or the peer's direction, has ended.
-    pub(super) const ENDED: u32 = RDHUP | 0x008 | 0x010;
     pub(super) const ONESHOT: u32 = 1 << 30;
     pub(super) const EDGE: u32 = 1 << 31;
 }
@@ -231,7 +229,7 @@ impl Service {
             };
             for event in &events[..count] {
                 let (events, data) = (event.events, event.u64);
-                self.handle(data, events);
+                self.handle(data);
                 if data & KIND == LINK && events & OUT != 0 {
                     self.has_room(data & !KIND);
                 }
@@ -251,11 +249,11 @@ impl Service {
         })
     }
 
-    fn handle(&mut self, data: u64, events: u32) {
+    fn handle(&mut self, data: u64) {
         match data & KIND {
             PROVIDER => self.providers.progress(),
             LINK => self.link_readable(data & !KIND),
-            TCP => self.tcp_told((data & !KIND) as u32, events & libc_events::ENDED != 0),
+            TCP => self.tcp_ended((data & !KIND) as u32),
             SHARER => self.look((data & !KIND) as u32),
             _ => match data {
                 LISTENER => self.links_waiting(),
