@@ -347,7 +347,7 @@ pub(crate) fn unsent_bytes(stream: &Stream) -> Option<usize> {
     let side = &stream.record.send;
     let in_ring = || side.common.gate().state() == State::San;
     // The ring is looked up with the lock held: before, the next promotion may have brought another one.
-    let _guard = in_ring().then(|| side.common.hold().ok())?;
+    let _guard = in_ring().then(|| side.common.hold().ok())??;
     let ring = in_ring().then(|| stream.channel().ok()?.send.load())??;
     let _ = ring.writable(&side.ring);
     usize::try_from(side.ring.tail().saturating_sub(side.ring.known_head())).ok()

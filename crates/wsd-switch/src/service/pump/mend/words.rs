@@ -129,8 +129,10 @@ impl Service {
         mend.owes_frame = matches!(standing, Standing::Unsure { .. });
         mend.for_good |= word.for_good;
         let (complete, rest) = (mend.complete, word.end - mend.received);
-        let (index, Resumption { received, end, .. }) = (stream.index, &word);
-        trace::note(format_args!("connection {index}: at the peer {received} arrived, {end} written"));
+        trace::note(format_args!(
+            "connection {}: at the peer {} arrived, {} written",
+            stream.index, word.received, word.end
+        ));
         if matches!(standing, Standing::Promoted { .. }) {
             stream.record.send.common.demoted_at.store(word.received, Ordering::Release);
         }
