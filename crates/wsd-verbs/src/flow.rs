@@ -40,6 +40,7 @@ pub(crate) struct Flow {
     pub(crate) heard: bool,
     /// A probe is at the device.
     pub(crate) probing: bool,
+    /// Which work request completes next.
     pub(crate) order: Order,
     /// The queue pair is stopped: of the work requests at the device so many have come back undone.
     pub(crate) stopped: Option<usize>,
@@ -114,8 +115,9 @@ impl Order {
     /// A request was done; whether it was its turn.
     pub(crate) fn complete(&mut self, kind: Kind, place: u16) -> bool {
         let (posted, done) = (self.posted[kind as usize], &mut self.done[kind as usize]);
+        let expected = posted != *done;
         *done = done.wrapping_add(1);
-        place == *done && posted.wrapping_sub(place) <= u16::MAX / 2
+        expected && place == *done
     }
 }
 

@@ -1,5 +1,6 @@
 //! A running guest.
 
+use super::Run;
 use super::script::Script;
 use crate::command::{Failure, command};
 use std::io::{BufRead, BufReader};
@@ -19,19 +20,19 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Boots that folder's kernel, with a cable if there is one, for at most so many seconds.
+    /// Boots that folder's kernel, with a cable if there is one, as long and in the way that `run` says.
     pub(super) fn start(
         kernel: &Path,
         script: Script,
         cable: Option<Cable>,
-        (limit, parallel): (u32, bool),
+        run: &Run,
     ) -> Result<(Self, Output), Failure> {
         // If this process dies `timeout` gets a signal, which it passes on.
         let mut qemu = command("setpriv", &["--pdeathsig", "TERM", "timeout", "--kill-after=5"]);
-        qemu.args([&limit.to_string(), "qemu-system-x86_64"]);
+        qemu.args([&run.limit.to_string(), "qemu-system-x86_64"]);
         // With a thread for each processor one may run into code that the other's kernel is just changing (static branches), which a
         // real processor does not, and the kernel dies of it.
-        qemu.args(["-accel", if parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
+        qemu.args(["-accel", if run.parallel { "tcg,thread=multi" } else { "tcg,thread=single" }]);
         qemu.args("-M q35 -cpu max -smp 2 -m 2048 -nodefaults -no-user-config".split(' '));
         qemu.args("-display none -monitor none -nic none -no-reboot".split(' '));
         qemu.args("-chardev file,id=console,path=/dev/fd/1,append=on -serial chardev:console".split(' '));

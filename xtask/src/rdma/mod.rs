@@ -101,8 +101,8 @@ pub(crate) fn run(run: &Run) -> Result<(), Failure> {
 /// A guest that was started, and what it prints.
 type Started = (Guest, Output);
 
-/// How often a guest is booted until its shell runs: under emulation one kernel of ten dies when it changes its own code, before
-/// anything of ours runs.
+/// How often a guest is booted until its shell runs: with processors that run at the same time one kernel of ten dies when it changes
+/// its own code, before anything of ours runs.
 const BOOTS: usize = 3;
 
 /// The guests of the bed, whose shells run.
@@ -120,7 +120,7 @@ fn booted(run: &Run, kernel: &Path) -> Result<(Started, Option<Started>), Failur
 fn started(run: &Run, kernel: &Path) -> Result<(Started, Option<Started>), Failure> {
     let start = |host, cable| {
         let script = Script::new(kernel, run.bed, host, &run.command)?;
-        Guest::start(kernel, script, cable, (run.limit, run.parallel))
+        Guest::start(kernel, script, cable, run)
     };
     if run.bed != Bed::Hosts {
         return Ok((start(1, None)?, None));
