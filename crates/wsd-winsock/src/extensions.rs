@@ -103,7 +103,7 @@ pub(crate) unsafe fn stand_before(wanted: *const GUID, place: *mut *mut c_void) 
 }
 
 /// Bytes of the connection go, or may go, a way that the switch does not see.
-fn leave(socket: SOCKET) {
+pub(crate) fn leave(socket: SOCKET) {
     let _ = tracked(socket, |found, _| front::leave(found, Reason::KernelCall));
 }
 

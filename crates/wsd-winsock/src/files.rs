@@ -6,10 +6,10 @@ use windows_sys::Win32::Storage::FileSystem::FILE_SEGMENT_ELEMENT;
 use windows_sys::Win32::System::IO::{LPOVERLAPPED_COMPLETION_ROUTINE, OVERLAPPED};
 use windows_sys::core::BOOL;
 use wsd_os::Errno;
-use wsd_switch::front::{self, Way};
-use wsd_switch::reason::Reason;
+use wsd_switch::front::Way;
 
 use crate::data::{recv_tracked, send_tracked};
+use crate::extensions::leave;
 use crate::messages::{sources, targets, told};
 use crate::notice::Routine;
 use crate::original;
@@ -173,7 +173,7 @@ pub(crate) unsafe extern "system" fn read_file_scatter(
     reserved: *const u32,
     overlapped: *mut OVERLAPPED,
 ) -> BOOL {
-    let _ = tracked(file as SOCKET, |found, _| front::leave(found, Reason::KernelCall));
+    leave(file as SOCKET);
     // SAFETY: the program's own arguments.
     unsafe { original::ReadFileScatter(file, pieces, length, reserved, overlapped) }
 }
@@ -187,7 +187,7 @@ pub(crate) unsafe extern "system" fn write_file_gather(
     reserved: *const u32,
     overlapped: *mut OVERLAPPED,
 ) -> BOOL {
-    let _ = tracked(file as SOCKET, |found, _| front::leave(found, Reason::KernelCall));
+    leave(file as SOCKET);
     // SAFETY: the program's own arguments.
     unsafe { original::WriteFileGather(file, pieces, length, reserved, overlapped) }
 }

@@ -17,6 +17,7 @@ mod notice;
 mod options;
 mod original;
 mod overlapped;
+mod own_event;
 mod ports;
 mod result;
 mod sockets;

@@ -12,6 +12,7 @@ use windows_sys::Win32::System::Threading::{
 };
 use wsd_os::Errno;
 use wsd_os::thread::outside;
+use wsd_switch::front::{Operation, Socket};
 
 use crate::ports::{self, Port};
 use crate::waiters;
@@ -149,6 +150,37 @@ impl Notice {
         if let Some(port) = self.port.filter(|port| !(at_once && port.skips)) {
             port.post(self.overlapped as usize, status, bytes);
         }
+    }
+}
+
+/// What an operation does before the program is told.
+pub(crate) trait Work: Send {
+    /// Does what can be done now; `AGAIN`: that is not all yet.
+    fn go_on(&mut self, socket: Socket) -> Result<usize, Errno>;
+}
+
+/// An operation of whose end the program is told.
+pub(crate) struct Told<W> {
+    pub(crate) work: W,
+    pub(crate) notice: Notice,
+}
+
+impl<W: Work> Operation for Told<W> {
+    fn attempt(&mut self, socket: Socket) -> Option<Result<usize, Errno>> {
+        let result = self.work.go_on(socket);
+        (result != Err(Errno::AGAIN)).then_some(result)
+    }
+
+    fn finish(self: Box<Self>, result: Result<usize, Errno>, at_once: bool) {
+        self.notice.give(result, at_once);
+    }
+
+    fn key(&self) -> usize {
+        self.notice.key()
+    }
+
+    fn thread(&self) -> u32 {
+        self.notice.thread()
     }
 }
 

@@ -7,10 +7,10 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
-use wsd_switch::front::{self, Event, Operation, Socket, Way};
+use wsd_switch::front::{self, Event, Socket, Way};
 
 use crate::data::flags_of;
-use crate::notice::{Notice, Routine};
+use crate::notice::{Notice, Routine, Told, Work};
 
 /// `MSG_DONTWAIT`, as the switch knows it.
 pub(crate) const DONTWAIT: u32 = 0x40;
@@ -42,7 +42,6 @@ pub(crate) struct Transfer {
     way: Way,
     flags: u32,
     done: usize,
-    notice: Notice,
 }
 
 // SAFETY: the program's memory is the operation's until it is told of its end, whatever thread does it.
@@ -61,7 +60,7 @@ impl Transfer {
         flags: u32,
         overlapped: *mut OVERLAPPED,
         routine: Routine,
-    ) -> Result<Self, Errno> {
+    ) -> Result<Told<Self>, Errno> {
         if buffers.is_null() {
             return Err(Errno::FAULT);
         }
@@ -74,17 +73,8 @@ impl Transfer {
         let pieces = pieces.map(|buffer| Piece { start: buffer.buf, length: buffer.len as usize }).collect();
         // SAFETY: the contract.
         let notice = unsafe { Notice::new(socket.descriptor(), overlapped, routine) };
-        Ok(Self { pieces, way, flags: flags_of(flags) | DONTWAIT, done: 0, notice })
-    }
-
-    /// Does it, or has it done. What the call returns: the number of bytes, or an error, which is that it is pending.
-    pub(crate) fn begin(self, socket: Socket) -> Result<usize, Errno> {
-        let way = self.way;
-        let result = front::submit(socket, way, Box::new(self));
-        if way == Way::Receive {
-            front::enable(socket, Event::Read);
-        }
-        result.unwrap_or(Err(Errno::Winsock(WSA_IO_PENDING)))
+        let work = Self { pieces, way, flags: flags_of(flags) | DONTWAIT, done: 0 };
+        Ok(Told { work, notice })
     }
 
     fn total(&self) -> usize {
@@ -126,24 +116,23 @@ impl Transfer {
     }
 }
 
-impl Operation for Transfer {
-    fn attempt(&mut self, socket: Socket) -> Option<Result<usize, Errno>> {
-        let result = match self.way {
+impl Told<Transfer> {
+    /// Does it, or has it done. What the call returns: the number of bytes, or an error, which is that it is pending.
+    pub(crate) fn begin(self, socket: Socket) -> Result<usize, Errno> {
+        let way = self.work.way;
+        let result = front::submit(socket, way, Box::new(self));
+        if way == Way::Receive {
+            front::enable(socket, Event::Read);
+        }
+        result.unwrap_or(Err(Errno::Winsock(WSA_IO_PENDING)))
+    }
+}
+
+impl Work for Transfer {
+    fn go_on(&mut self, socket: Socket) -> Result<usize, Errno> {
+        match self.way {
             Way::Receive => self.receive(socket),
             Way::Send => self.send(socket),
-        };
-        (result != Err(Errno::AGAIN)).then_some(result)
-    }
-
-    fn finish(self: Box<Self>, result: Result<usize, Errno>, at_once: bool) {
-        self.notice.give(result, at_once);
-    }
-
-    fn key(&self) -> usize {
-        self.notice.key()
-    }
-
-    fn thread(&self) -> u32 {
-        self.notice.thread()
+        }
     }
 }

@@ -1,46 +1,24 @@
 //! `TransmitFile`: what it sends goes the way of everything else, in its turn.
 
-use core::ptr::{null, null_mut};
+use core::ptr::null_mut;
 use std::io::IoSlice;
 
-use windows_sys::Win32::Foundation::{CloseHandle, ERROR_HANDLE_EOF, ERROR_IO_PENDING, GetLastError, HANDLE};
+use windows_sys::Win32::Foundation::{ERROR_HANDLE_EOF, ERROR_IO_PENDING, GetLastError, HANDLE};
 use windows_sys::Win32::Networking::WinSock::{TRANSMIT_FILE_BUFFERS, WSA_IO_PENDING};
 use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_DISK, GetFileType, ReadFile};
 use windows_sys::Win32::System::IO::{GetOverlappedResult, OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
-use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, WaitForSingleObject};
+use windows_sys::Win32::System::Threading::INFINITE;
 use wsd_os::Errno;
 use wsd_os::fd::borrow;
 use wsd_os::tcp;
-use wsd_switch::front::{self, Operation, Socket, Way};
+use wsd_switch::front::{self, Socket, Way};
 
-use crate::notice::{Notice, Routine};
+use crate::notice::{Notice, Routine, Told, Work};
 use crate::overlapped::{DONTWAIT, Piece};
+use crate::own_event::Event;
 
 /// As much of a file is read at a time.
 const CHUNK: usize = 256 * 1024;
-
-/// An event of our own.
-struct Event(HANDLE);
-
-impl Event {
-    fn new() -> Result<Self, Errno> {
-        // SAFETY: no attributes, no name.
-        let event = unsafe { CreateEventW(null(), 1, 0, null()) };
-        if event.is_null() { Err(Errno::NOBUFS) } else { Ok(Self(event)) }
-    }
-
-    fn wait(&self) {
-        // SAFETY: an open event.
-        unsafe { WaitForSingleObject(self.0, INFINITE) };
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: owned here alone.
-        unsafe { CloseHandle(self.0) };
-    }
-}
 
 /// The program's file.
 struct File {
@@ -63,8 +41,7 @@ impl File {
             Anonymous: OVERLAPPED_0 {
                 Anonymous: OVERLAPPED_0_0 { Offset: offset as u32, OffsetHigh: (offset >> 32) as u32 },
             },
-            // The lowest bit: no port of the program's is told.
-            hEvent: (self.event.0 as usize | 1) as HANDLE,
+            hEvent: self.event.without_port(),
             ..OVERLAPPED::default()
         };
         let position = if self.offset.is_some() { &raw mut overlapped } else { null_mut() };
@@ -72,7 +49,7 @@ impl File {
         let error = unsafe {
             let mut done = ReadFile(self.handle, place, length, &raw mut got, position);
             if done == 0 && GetLastError() == ERROR_IO_PENDING {
-                self.event.wait();
+                self.event.wait(INFINITE, false);
                 done = GetOverlappedResult(self.handle, position, &raw mut got, 0);
             }
             if done == 0 { GetLastError() } else { 0 }
@@ -98,7 +75,6 @@ struct Transmission {
     chunk: Vec<u8>,
     at: usize,
     total: usize,
-    notice: Notice,
 }
 
 // SAFETY: the program's memory and file are the operation's until it is told of its end, whatever thread does it.
@@ -118,7 +94,9 @@ impl Transmission {
         self.at = 0;
         Ok(())
     }
+}
 
+impl Work for Transmission {
     fn go_on(&mut self, socket: Socket) -> Result<usize, Errno> {
         if let Some(head) = self.head {
             // SAFETY: the program's memory, see `begin`.
@@ -146,25 +124,6 @@ impl Transmission {
     }
 }
 
-impl Operation for Transmission {
-    fn attempt(&mut self, socket: Socket) -> Option<Result<usize, Errno>> {
-        let result = self.go_on(socket);
-        (result != Err(Errno::AGAIN)).then_some(result)
-    }
-
-    fn finish(self: Box<Self>, result: Result<usize, Errno>, at_once: bool) {
-        self.notice.give(result, at_once);
-    }
-
-    fn key(&self) -> usize {
-        self.notice.key()
-    }
-
-    fn thread(&self) -> u32 {
-        self.notice.thread()
-    }
-}
-
 /// Whether a file's bytes can be read here without waiting for somebody.
 pub(crate) fn is_file(file: HANDLE) -> bool {
     // SAFETY: a number that is no handle is answered with "unknown".
@@ -184,7 +143,7 @@ pub(crate) unsafe fn begin(
     buffers: *const TRANSMIT_FILE_BUFFERS,
 ) -> Result<(), Errno> {
     let event = Event::new()?;
-    let mut own = OVERLAPPED { hEvent: (event.0 as usize | 1) as HANDLE, ..OVERLAPPED::default() };
+    let mut own = OVERLAPPED { hEvent: event.without_port(), ..OVERLAPPED::default() };
     // Without an OVERLAPPED the call ends with the operation, which ends with the socket at the latest.
     let waits = overlapped.is_null();
     let overlapped = if waits { &raw mut own } else { overlapped };
@@ -210,14 +169,14 @@ pub(crate) unsafe fn begin(
         chunk: Vec::new(),
         at: 0,
         total: 0,
-        // SAFETY: the contract; our own lives until the event is set.
-        notice: unsafe { Notice::new(socket.descriptor(), overlapped, Routine::Winsock(None)) },
     };
-    match front::submit(socket, Way::Send, Box::new(transmission)) {
+    // SAFETY: the contract; our own lives until the event is set.
+    let notice = unsafe { Notice::new(socket.descriptor(), overlapped, Routine::Winsock(None)) };
+    match front::submit(socket, Way::Send, Box::new(Told { work: transmission, notice })) {
         Some(result) => result.map(drop),
         None if !waits => Err(Errno::Winsock(WSA_IO_PENDING)),
         None => {
-            event.wait();
+            event.wait(INFINITE, false);
             match own.Internal as i32 {
                 0 => Ok(()),
                 status => Err(crate::notice::error_of(status)),

@@ -1,18 +1,16 @@
 //! `GetOverlappedResult` and its like, which wait for the socket itself if the operation has no event: the system does not know of
 //! operations that the switch has, so whoever waits for one has an event of its own here.
 
-use core::ptr::null;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use windows_sys::Win32::Foundation::{
-    CloseHandle, HANDLE, SetLastError, WAIT_IO_COMPLETION, WAIT_OBJECT_0, WAIT_TIMEOUT,
-};
+use windows_sys::Win32::Foundation::{HANDLE, SetLastError, WAIT_IO_COMPLETION, WAIT_OBJECT_0, WAIT_TIMEOUT};
 use windows_sys::Win32::System::IO::OVERLAPPED;
-use windows_sys::Win32::System::Threading::{CreateEventW, INFINITE, SetEvent, WaitForSingleObjectEx};
+use windows_sys::Win32::System::Threading::{INFINITE, SetEvent};
 use windows_sys::core::BOOL;
 use wsd_switch::front;
 
 use crate::original;
+use crate::own_event::Event;
 use crate::result::number;
 
 /// Operations that somebody waits for, and by which events.
@@ -31,25 +29,21 @@ pub(crate) fn wake(key: usize) {
 }
 
 /// An event that is set at the end of an operation.
-struct Waiter(usize);
+struct Waiter(Event);
 
 impl Waiter {
     /// `None`: the system has no room for one.
     fn new(key: usize) -> Option<Self> {
-        // SAFETY: no attributes, no name.
-        let event = unsafe { CreateEventW(null(), 1, 0, null()) } as usize;
-        (event != 0).then(|| {
-            waiters().push((key, event));
-            Self(event)
-        })
+        let event = Event::new().ok()?;
+        waiters().push((key, event.handle() as usize));
+        Some(Self(event))
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        waiters().retain(|(_, event)| *event != self.0);
-        // SAFETY: nobody else has it any more.
-        unsafe { CloseHandle(self.0 as HANDLE) };
+        // Before the event is closed.
+        waiters().retain(|(_, event)| *event != self.0.handle() as usize);
     }
 }
 
@@ -70,8 +64,7 @@ unsafe fn wait_for(socket: usize, overlapped: *const OVERLAPPED, milliseconds: u
     if !front::is_pending(found, overlapped as usize) {
         return WAIT_OBJECT_0;
     }
-    // SAFETY: an open event.
-    unsafe { WaitForSingleObjectEx(waiter.0 as HANDLE, milliseconds, BOOL::from(alertable)) }
+    waiter.0.wait(milliseconds, alertable)
 }
 
 /// # Safety
