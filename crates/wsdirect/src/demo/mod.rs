@@ -1,9 +1,8 @@
 //! `wsdirect demo`: a real server and its client, first over plain TCP, then under the switch.
 
-mod node;
-mod python;
 mod redis;
 mod report;
+mod scripts;
 mod stage;
 
 use std::env;
@@ -16,6 +15,7 @@ use crate::output;
 use crate::process::Mode;
 use crate::progress::Progress;
 use crate::run;
+use scripts::Scripts;
 use stage::{Stage, StageError};
 
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Error> {
@@ -72,12 +72,12 @@ fn choose(wanted: Option<DemoWorkload>) -> Result<Box<dyn Workload>, Error> {
         return Ok(Box::new(redis));
     }
     if wants(DemoWorkload::Python)
-        && let Some(python) = python::Python::find()
+        && let Some(python) = Scripts::of_python()
     {
         return Ok(Box::new(python));
     }
     if wants(DemoWorkload::Node)
-        && let Some(node) = node::Node::find()
+        && let Some(node) = Scripts::of_node()
     {
         return Ok(Box::new(node));
     }
