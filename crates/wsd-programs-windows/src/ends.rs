@@ -39,7 +39,8 @@ impl End {
 #[must_use]
 pub fn ends(port: &str) -> Vec<End> {
     let listed = wsdirect(&["list", "--json"]).output().expect("the runner starts");
-    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let problem = String::from_utf8_lossy(&listed.stderr);
+    assert!(listed.status.success(), "{}: {problem}", listed.status);
     let mut all: Vec<End> = serde_json::from_slice(&listed.stdout).expect("a list in JSON");
     let port = format!(":{port}");
     all.retain(|end| end.local.ends_with(&port) || end.peer.ends_with(&port));

@@ -67,7 +67,7 @@ pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>)
     let folder = target().join("windows");
     programs::provide(&folder.join(toolchain::PROGRAMS))?;
     let wine = Wine::start(&folder.join("wine"))?;
-    timed(|| succeed(&mut toolchain::library(&folder)))?;
+    timed(|| succeed(&mut toolchain::build(&folder, CRATES)))?;
     succeed(&mut toolchain::example(&folder))?;
     let mut total = Tally::default();
     let mut outcome = Ok(());

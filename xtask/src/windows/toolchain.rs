@@ -14,6 +14,18 @@ const MICROSOFTS: &str = "x86_64-pc-windows-msvc";
 
 const CARGO: &str = "/usr/bin/cargo";
 
+/// Compiling takes longer than the tests do, but for those of the protocol, which try many thousand courses of events. A backtrace has
+/// functions' names all the same.
+const PROFILE: &[&str] = &[
+    "profile.dev.opt-level=0",
+    "profile.dev.debug=0",
+    "profile.dev.package.wsd-session.opt-level=1",
+    "profile.dev.package.blake3.opt-level=1",
+];
+
+/// Examples in the documentation are run on Linux.
+const KINDS: &[&str] = &["--lib", "--bins", "--tests"];
+
 /// Where the programs of others are.
 pub(super) const PROGRAMS: &str = "programs";
 
@@ -43,10 +55,10 @@ pub(super) const NATIVE: &[Native] = &[
     Native { package: UNAWARE, program: "node", name: "aria2_downloads_from_node_under_the_switch" },
 ];
 
-/// What tests start or load: the provider, the switch, the command.
-pub(super) fn library(folder: &Path) -> Command {
+/// All that tests are or start: the same as for them, so that nothing is built twice for another choice of crates.
+pub(super) fn build(folder: &Path, crates: &[&str]) -> Command {
     let mut command = for_windows(folder, "build");
-    command.args(["-p", "wsd-shm", "-p", "wsd-winsock", "-p", "wsdirect"]);
+    command.args(KINDS).args(crates.iter().flat_map(|name| ["-p", name]));
     command
 }
 
@@ -77,7 +89,7 @@ pub(super) fn microsofts(folder: &Path, crates: &[&str]) -> Command {
 /// All tests of the crates, as Windows programs.
 pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: &Wine) -> Command {
     let mut command = for_windows(folder, "test");
-    command.arg("--no-fail-fast").args(crates.iter().flat_map(|name| ["-p", name])).args(filter);
+    command.arg("--no-fail-fast").args(KINDS).args(crates.iter().flat_map(|name| ["-p", name])).args(filter);
     command.env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine::PROGRAM);
     wine.apply(&mut command);
     command
@@ -105,7 +117,7 @@ fn for_windows(folder: &Path, subcommand: &str) -> Command {
 
 fn by(program: &str, folder: &Path, subcommand: &str, target: &str) -> Command {
     let mut command = nested(program, &[subcommand, "--locked"]);
-    command.env("CARGO", CARGO);
+    command.args(PROFILE.iter().flat_map(|setting| ["--config", setting])).env("CARGO", CARGO);
     command.args(["-Z", "build-std=std,panic_unwind", "--target", target]);
     // What started this program may have said which compiler it is, and where that one's libraries are.
     for name in ["RUSTC", "RUSTDOC", "LD_LIBRARY_PATH"] {
