@@ -25,7 +25,8 @@ pub(crate) const PACKAGES: &[Package] = &[
     package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
     package("rust-web-clippy", "/usr/bin/cargo-clippy"),
     package("make", "make"),
-    package("wine64", wine::PROGRAM),
+    package("util-linux", "setarch"),
+    package("wine64", wine::LOADER),
 ];
 
 /// The crates that build and pass their tests for Windows.

@@ -90,7 +90,7 @@ pub(super) fn microsofts(folder: &Path, crates: &[&str]) -> Command {
 pub(super) fn tests(folder: &Path, crates: &[&str], filter: Option<&str>, wine: &Wine) -> Command {
     let mut command = for_windows(folder, "test");
     command.arg("--no-fail-fast").args(KINDS).args(crates.iter().flat_map(|name| ["-p", name])).args(filter);
-    command.env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine::PROGRAM);
+    command.arg("--config").arg(format!("target.{TARGET}.runner=[{:?}]", wine::RUNNER));
     wine.apply(&mut command);
     command
 }
@@ -103,7 +103,7 @@ pub(super) fn native(folder: &Path, tests: &[&Native], wine: &Wine) -> Command {
     command.args(packages.into_iter().flat_map(|name| ["--package", name]));
     command.args(programs_of_tests.into_iter().flat_map(|name| ["--test", name]));
     command.args(["--", "--ignored", "--exact", "--nocapture", "--test-threads", "1"]);
-    command.args(tests.iter().map(|test| test.name)).env("WSD_WINDOWS_RUNNER", wine::PROGRAM);
+    command.args(tests.iter().map(|test| test.name)).env("WSD_WINDOWS_RUNNER", wine::RUNNER);
     command.env("WSD_WINDOWS_LIBRARY", programs(folder).join("wsd_shm.dll"));
     command.env("WSD_WINDOWS_PROGRAMS", folder.join(PROGRAMS));
     command.env("WSD_WINDOWS_COMMAND", programs(folder).join("wsdirect.exe"));

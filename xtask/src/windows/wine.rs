@@ -4,8 +4,11 @@ use crate::command::{Failure, command, succeed};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What runs a program.
-pub(super) const PROGRAM: &str = "/usr/lib/wine/wine64";
+/// What runs a program, as its package has it.
+pub(super) const LOADER: &str = "/usr/lib/wine/wine64";
+
+/// What runs a program in a way that starts it each time.
+pub(super) const RUNNER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/windows/wine.sh");
 
 /// What all programs of one folder have in common: registry, named objects, and so on.
 const SERVER: &str = "/usr/lib/wine/wineserver64";
@@ -26,7 +29,7 @@ impl Wine {
         if !prefix.join("system.reg").is_file() {
             wine.make()?;
         }
-        succeed(wine.apply(&mut command(PROGRAM, VERSION)).stdout(Stdio::null()))?;
+        succeed(wine.apply(&mut command(RUNNER, VERSION)).stdout(Stdio::null()))?;
         Ok(wine)
     }
 
@@ -35,7 +38,7 @@ impl Wine {
         println!("making {}", prefix.display());
         std::fs::create_dir_all(prefix)
             .map_err(|error| Failure::new(format!("{}: {error}", prefix.display())))?;
-        succeed(self.apply(&mut command(PROGRAM, &["wineboot", "--init"])).stdout(Stdio::null()))?;
+        succeed(self.apply(&mut command(RUNNER, &["wineboot", "--init"])).stdout(Stdio::null()))?;
         // Until then it keeps what it would write.
         succeed(self.apply(&mut command(SERVER, &["--wait"])))
     }
