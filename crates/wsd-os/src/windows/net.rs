@@ -31,7 +31,7 @@ pub struct InterfaceAddress {
 ///
 /// # Errors
 ///
-/// `NOBUFS` if they change faster than they can be listed; `CONNABORTED` if the system does not list them.
+/// `NOBUFS` if they change faster than they can be listed; the system's number if it does not list them.
 pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, Errno> {
     let flags = GAA_FLAG_SKIP_ANYCAST | GAA_FLAG_SKIP_MULTICAST | GAA_FLAG_SKIP_DNS_SERVER;
     let mut bytes = 16 * 1024_u32;
@@ -48,7 +48,7 @@ pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, Errno> {
             NO_ERROR => return Ok(unsafe { of(first) }),
             ERROR_NO_DATA => return Ok(Vec::new()),
             ERROR_BUFFER_OVERFLOW => {}
-            _ => return Err(Errno::CONNABORTED),
+            other => return Err(Errno::Winsock(other as i32)),
         }
     }
     Err(Errno::NOBUFS)
