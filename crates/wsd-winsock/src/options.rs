@@ -11,7 +11,7 @@ use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
 
 use crate::result::{answer, done, tracked};
-use crate::{events, extensions, original};
+use crate::{connect, events, extensions, original};
 
 /// What the switch knows better than the kernel.
 fn asked(socket: Socket, code: i32) -> Option<u32> {
@@ -150,7 +150,7 @@ pub(crate) unsafe extern "system" fn setsockopt(
         match (level, name) {
             (SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT) => {
                 // SAFETY: the kernel has just read a socket there.
-                extensions::accepted(socket, unsafe { value.cast::<SOCKET>().read_unaligned() })
+                connect::accepted_by(unsafe { value.cast::<SOCKET>().read_unaligned() }, found)
             }
             (SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT) => front::connected(found, Ok(())),
             _ => front::option_changed(found, level, name),
