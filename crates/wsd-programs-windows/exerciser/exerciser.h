@@ -36,8 +36,8 @@ struct scenario {
 };
 
 /* The families, each ended by an entry without a name. */
-extern const struct scenario accepting[], blocking[], closing[], connecting[], events[], files[], options[], overlapped[],
-    pending[], ports[], readiness[], routines[], sharing[], windows[];
+extern const struct scenario accepting[], blocking[], closing[], connecting[], events[], files[], first_data[], options[],
+    overlapped[], pending[], ports[], readiness[], routines[], sent_first[], sharing[], windows[];
 
 const char *case_name(void);
 
