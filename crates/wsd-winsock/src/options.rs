@@ -3,12 +3,14 @@
 use core::ffi::c_void;
 
 use windows_sys::Win32::Networking::WinSock::{
-    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK,
-    SO_ERROR, SO_SNDBUF, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
+    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_BASE_HANDLE, SIO_BSP_HANDLE,
+    SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK, SO_ERROR,
+    SO_SNDBUF, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
+use wsd_switch::reason::Reason;
 
 use crate::result::{answer, done, tracked};
 use crate::{connect, events, extensions, original};
@@ -56,6 +58,10 @@ fn noted(socket: Socket, code: i32, argument: Option<u32>) {
     }
 }
 
+/// Requests for a handle by which a program asks the driver itself what is ready, where bytes that come by the SAN do not show.
+const FOR_THE_DRIVER: [u32; 4] =
+    [SIO_BASE_HANDLE, SIO_BSP_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT];
+
 /// # Safety
 /// As WSAIoctl.
 pub(crate) unsafe extern "system" fn wsa_ioctl(
@@ -101,6 +107,10 @@ pub(crate) unsafe extern "system" fn wsa_ioctl(
             let wanted = sets.then(|| unsafe { input.cast::<u32>().read_unaligned() });
             kernel().inspect(|()| {
                 noted(found, code as i32, wanted);
+                if FOR_THE_DRIVER.contains(&code) {
+                    // A connection that cannot go back to TCP is reset, which the driver tells.
+                    let _ = front::leave(found, Reason::DriverAsked);
+                }
                 if code == SIO_GET_EXTENSION_FUNCTION_POINTER && overlapped.is_null() {
                     // SAFETY: the kernel has just read the one and written the other.
                     unsafe { extensions::stand_before(input.cast(), output.cast()) };
