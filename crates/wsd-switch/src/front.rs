@@ -107,11 +107,14 @@ pub fn find(fd: i32) -> Option<Socket> {
     Some(Socket { fd, index, generation })
 }
 
+/// `AF_INET`.
+const INET: i32 = 2;
+/// `SOCK_STREAM`.
+const STREAM: i32 = 1;
+
 /// A new descriptor came from `socket(2)`. Tracks it if it is a TCP stream socket.
 pub fn opened(fd: i32, domain: i32, kind: i32, protocol: i32) {
-    const INET: i32 = 2;
     const INET6: i32 = 10;
-    const STREAM: i32 = 1;
     const TCP: i32 = 6;
     reused(fd);
     if (domain == INET || domain == INET6) && kind & 0xF == STREAM && (protocol == 0 || protocol == TCP) {
@@ -155,8 +158,7 @@ pub fn begins_anew(fd: i32) -> bool {
         return false;
     }
     let nonblocking = stream.record.has(record::NONBLOCK);
-    reused(fd);
-    process::track(fd, Life::Opened, Role::None);
+    opened(fd, INET, STREAM, 0);
     if let Some(found) = find(fd) {
         nonblocking_changed(found, nonblocking);
         option_changed(found, 0, 0);
