@@ -4,6 +4,7 @@
 #include "exerciser.h"
 
 #define STREAM 50000
+#define REST 300000
 
 static void talk(SOCKET s)
 {
@@ -177,6 +178,38 @@ static void by_disconnectex(const struct sockaddr_in *server)
     drop(s);
 }
 
+/* What was sent before is read to its end, though nobody has read it yet. */
+static void disconnected_unread(const struct sockaddr_in *server)
+{
+    SOCKET s = connect_to(server);
+    LPFN_DISCONNECTEX disconnect_ex = (LPFN_DISCONNECTEX)extension(s, (GUID)WSAID_DISCONNECTEX);
+    WSAOVERLAPPED request = with_event();
+
+    REQUIRE(disconnect_ex != NULL);
+    make_small_talk(s, true);
+    send_pattern(s, REST, 43);
+    if (!disconnect_ex(s, &request, 0, 0))
+        REQUIRE(WSAGetLastError() == ERROR_IO_PENDING);
+    signal_partner(s);
+    fact("bytes", result_of(s, &request));
+    REQUIRE_ERROR(send(s, "x", 1, 0), WSAESHUTDOWN);
+    receive_pattern(s, STREAM, 44);
+    drop(s);
+}
+
+static void read_after(SOCKET listener)
+{
+    SOCKET s = accept_one(listener);
+    char byte;
+
+    make_small_talk(s, false);
+    await_partner(s);
+    receive_pattern(s, REST, 43);
+    REQUIRE(recv(s, &byte, 1, 0) == 0);
+    send_pattern(s, STREAM, 44);
+    drop(s);
+}
+
 /* The same socket is connected a second time. */
 static void used_again(const struct sockaddr_in *server)
 {
@@ -215,6 +248,7 @@ const struct scenario connecting[] = {
     {.name = "connectex", .client = by_connectex, .server = answer},
     {.name = "connectex_with_data", .client = connectex_with_data, .server = answer_with_data},
     {.name = "disconnectex", .client = by_disconnectex, .server = answer},
+    {.name = "disconnectex_unread", .client = disconnected_unread, .server = read_after},
     {.name = "disconnectex_reuse", .client = used_again, .server = answer_twice},
     {.name = NULL},
 };

@@ -24,6 +24,7 @@
 #define MESSAGE 64
 #define MEGABYTE (1 << 20)
 #define PATIENCE 15000 /* Milliseconds for anything that has to happen. */
+#define TALK 45000 /* For anything that ends when a talk has ended. */
 #define SHORT 60 /* Milliseconds in which nothing may happen. */
 
 struct scenario {
@@ -36,8 +37,8 @@ struct scenario {
 };
 
 /* The families, each ended by an entry without a name. */
-extern const struct scenario accepting[], blocking[], closing[], connecting[], events[], files[], options[], overlapped[],
-    pending[], ports[], readiness[], routines[], sharing[], windows[];
+extern const struct scenario accepting[], blocking[], closing[], connecting[], driver_asked[], events[], files[], first_data[],
+    options[], overlapped[], pending[], ports[], readiness[], routines[], sent_first[], sharing[], windows[];
 
 const char *case_name(void);
 

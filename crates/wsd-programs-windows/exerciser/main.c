@@ -12,7 +12,8 @@
 #define ALL_MS 60000 /* A case that takes longer hangs. */
 
 static const struct scenario *const families[] = {blocking, options, closing, connecting, accepting, readiness, events,
-    windows, overlapped, ports, routines, files, sharing, pending};
+    windows, overlapped, ports, routines, files, sharing, pending, first_data, sent_first,
+    driver_asked};
 static const struct scenario *current;
 static char facts[2048];
 

@@ -137,7 +137,7 @@ static DWORD WINAPI in_select(void *own)
 
     FD_ZERO(&readable);
     FD_SET(waiter->s, &readable);
-    REQUIRE(select(0, &readable, NULL, NULL, &(struct timeval){.tv_sec = PATIENCE / 1000}) == 1);
+    REQUIRE(select(0, &readable, NULL, NULL, &(struct timeval){.tv_sec = TALK / 1000}) == 1);
     return in_recv(own);
 }
 
@@ -146,7 +146,7 @@ static DWORD WINAPI in_poll(void *own)
     struct waiter *waiter = own;
     WSAPOLLFD one = {waiter->s, POLLIN, 0};
 
-    REQUIRE(WSAPoll(&one, 1, PATIENCE) == 1);
+    REQUIRE(WSAPoll(&one, 1, TALK) == 1);
     return in_recv(own);
 }
 

@@ -44,9 +44,6 @@ const DIFFERENT: &[Differs] = &[
 const NOT_AWAITED: &[&str] = &[
     // A thread waits in the kernel: what it waits for comes by TCP, and only the other direction is promoted.
     "pending_recv",
-    // The system itself moved the first bytes.
-    "connectex_with_data",
-    "acceptex_with_data",
 ];
 
 fn build(under: Under) -> Program {

@@ -107,11 +107,14 @@ pub fn find(fd: i32) -> Option<Socket> {
     Some(Socket { fd, index, generation })
 }
 
+/// `AF_INET`.
+const INET: i32 = 2;
+/// `SOCK_STREAM`.
+const STREAM: i32 = 1;
+
 /// A new descriptor came from `socket(2)`. Tracks it if it is a TCP stream socket.
 pub fn opened(fd: i32, domain: i32, kind: i32, protocol: i32) {
-    const INET: i32 = 2;
     const INET6: i32 = 10;
-    const STREAM: i32 = 1;
     const TCP: i32 = 6;
     reused(fd);
     if (domain == INET || domain == INET6) && kind & 0xF == STREAM && (protocol == 0 || protocol == TCP) {
@@ -126,6 +129,41 @@ pub fn accepted(_listener: Socket, fd: i32) {
     if let Some(stream) = find(fd).and_then(Stream::of) {
         connecting::stay_on_tcp(&stream);
     }
+}
+
+/// A socket that is known already is one end of a connection that was accepted (AcceptEx). What it has moved so far counts.
+#[cfg(windows)]
+pub fn accepted_before(socket: Socket) {
+    let Some(stream) = Stream::of(socket) else { return };
+    stream.record.set_life(Life::Connected);
+    stream.record.role.store(Role::Acceptor as u32, wsd_os::atomic::Ordering::Release);
+    connecting::stay_on_tcp(&stream);
+    watchers::news(stream.index);
+}
+
+/// A connection is ended so that its socket can be used for another one (DisconnectEx).
+#[cfg(windows)]
+pub fn disconnected(socket: Socket) {
+    if let Some(stream) = Stream::of(socket) {
+        stream.record.set_life(Life::Disconnected);
+    }
+}
+
+/// A socket is about to be connected, or accepted into. After [`disconnected`] that is another connection, and it is known by a
+/// [`Socket`] of its own: whether it is so.
+#[cfg(windows)]
+pub fn begins_anew(fd: i32) -> bool {
+    let Some(stream) = find(fd).and_then(Stream::of) else { return false };
+    if stream.record.life() != Life::Disconnected {
+        return false;
+    }
+    let nonblocking = stream.record.has(record::NONBLOCK);
+    opened(fd, INET, STREAM, 0);
+    if let Some(found) = find(fd) {
+        nonblocking_changed(found, nonblocking);
+        option_changed(found, 0, 0);
+    }
+    true
 }
 
 /// `connect(2)` returned `result` (`EINPROGRESS` included).

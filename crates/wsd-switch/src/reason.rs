@@ -83,6 +83,8 @@ reasons! {
     ConnectedByTcp = 25,
     /// The other end is on another host, and this process has not seen all bytes so far, by which it could be proven.
     StreamUnseen = 26,
+    /// The program asks the kernel's driver itself what is ready, which knows nothing of the SAN.
+    DriverAsked = 27,
 }
 
 impl fmt::Display for Reason {

@@ -6,8 +6,8 @@ use windows_sys::core::BOOL;
 use wsd_os::thread::{self, Inside};
 use wsd_switch::front::{self, Which};
 
-use crate::original;
 use crate::result::number;
+use crate::{original, staged};
 
 /// # Safety
 /// As CancelIoEx.
@@ -34,5 +34,6 @@ pub(crate) unsafe extern "system" fn cancel(file: HANDLE) -> BOOL {
 /// Whether the switch had some.
 fn take_back(file: HANDLE, which: Which) -> bool {
     let Some(socket) = front::find(number(file as usize)) else { return false };
-    Inside::enter().is_some_and(|_inside| front::cancel(socket, which) != 0)
+    let cancel = || staged::cancel(socket.descriptor(), which) + front::cancel(socket, which);
+    Inside::enter().is_some_and(|_inside| cancel() != 0)
 }

@@ -79,20 +79,32 @@ pub(crate) unsafe extern "system" fn wsa_accept(
 }
 
 /// Tells the switch of a connection that was accepted.
-pub(crate) fn accepted(listener: Socket, socket: SOCKET) -> SOCKET {
+fn accepted(listener: Socket, socket: SOCKET) -> SOCKET {
     if made(socket).is_ok() {
         front::accepted(listener, number(socket));
         if let Some(found) = front::find(number(socket)) {
-            // What the listener is.
-            front::nonblocking_changed(found, front::is_nonblocking(listener));
-            front::option_changed(found, 0, 0);
-            if front::asks_for_peers()
-                && let Ok(peer) = tcp::peer_name(borrow(number(socket)))
-            {
-                front::peer_known(found, peer);
-            }
-            events::inherit(listener, found);
+            inherit(listener, found);
         }
     }
     socket
+}
+
+/// The connection that AcceptEx has made was given its listener's properties. It may have moved bytes already.
+pub(crate) fn accepted_by(listener: SOCKET, socket: Socket) {
+    if let Some(listener) = front::find(number(listener)) {
+        front::accepted_before(socket);
+        inherit(listener, socket);
+    }
+}
+
+/// A connection is what its listener is.
+fn inherit(listener: Socket, found: Socket) {
+    front::nonblocking_changed(found, front::is_nonblocking(found) || front::is_nonblocking(listener));
+    front::option_changed(found, 0, 0);
+    if front::asks_for_peers()
+        && let Ok(peer) = tcp::peer_name(borrow(found.descriptor()))
+    {
+        front::peer_known(found, peer);
+    }
+    events::inherit(listener, found);
 }

@@ -167,6 +167,14 @@ fn observe(socket: Socket, wish: Wish) -> Result<(), Errno> {
     front::observe(socket, observer, &events)
 }
 
+/// The socket is another connection's than before, of which the program is told as it was.
+pub(crate) fn renew(socket: Socket) {
+    if let Some(wish) = wish(socket.descriptor()) {
+        // As for a connection that was accepted.
+        let _ = observe(socket, Wish { record: Record::default(), ..wish });
+    }
+}
+
 /// A connection that was accepted is told of as its listener is.
 pub(crate) fn inherit(listener: Socket, socket: Socket) {
     if let Some(wish) = wish(listener.descriptor()) {

@@ -2,22 +2,26 @@
 
 use core::ffi::c_void;
 use core::mem::transmute;
+use core::ptr::null;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
     LPWSAOVERLAPPED_COMPLETION_ROUTINE, SOCKADDR, SOCKET, TF_DISCONNECT, TF_REUSE_SOCKET,
-    TRANSMIT_FILE_BUFFERS, TRANSMIT_PACKETS_ELEMENT, WSAID_ACCEPTEX, WSAID_CONNECTEX, WSAID_DISCONNECTEX,
-    WSAID_TRANSMITFILE, WSAID_TRANSMITPACKETS, WSAID_WSARECVMSG, WSAID_WSASENDMSG, WSAMSG,
+    TRANSMIT_FILE_BUFFERS, TRANSMIT_PACKETS_ELEMENT, WSA_IO_PENDING, WSAID_ACCEPTEX, WSAID_CONNECTEX,
+    WSAID_DISCONNECTEX, WSAID_TRANSMITFILE, WSAID_TRANSMITPACKETS, WSAID_WSARECVMSG, WSAID_WSASENDMSG,
+    WSAMSG,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::{BOOL, GUID};
+use wsd_os::Errno;
 use wsd_os::thread::outside;
 use wsd_switch::front::{self, Way};
 use wsd_switch::reason::Reason;
 
-use crate::result::{answer_bool, number, succeeded, tracked};
-use crate::{connect, messages, transmit, turns};
+use crate::overlapped::Piece;
+use crate::result::{answer_bool, number, set_last, succeeded, tracked};
+use crate::{messages, sockets, staged, transmit, turns};
 
 type AcceptEx =
     unsafe extern "system" fn(SOCKET, SOCKET, *mut c_void, u32, u32, u32, *mut u32, *mut OVERLAPPED) -> BOOL;
@@ -107,13 +111,19 @@ pub(crate) fn leave(socket: SOCKET) {
     let _ = tracked(socket, |found, _| front::leave(found, Reason::KernelCall));
 }
 
-/// A connection that AcceptEx has made was given its listener's properties.
-pub(crate) fn accepted(socket: SOCKET, listener: SOCKET) {
-    if let Some(listener) = front::find(number(listener))
-        && !STRANGE.has(number(socket))
+/// Makes a call that connects a socket, or accepts into it, which may have been disconnected before.
+fn connecting(socket: SOCKET, call: impl FnOnce() -> BOOL) -> BOOL {
+    let anew = sockets::begins_anew(socket);
+    let result = call();
+    if anew
+        && let Err(error) = succeeded(result)
+        && error != Errno::Winsock(WSA_IO_PENDING)
     {
-        connect::accepted(listener, socket);
+        // It may be the connection that it was before, of which the switch has forgotten what went by it.
+        leave(socket);
+        set_last(error.raw_os_error());
     }
+    result
 }
 
 /// # Safety
@@ -128,11 +138,36 @@ unsafe extern "system" fn accept_ex(
     received: *mut u32,
     overlapped: *mut OVERLAPPED,
 ) -> BOOL {
-    STRANGE.note(number(socket), data != 0);
     // SAFETY: stored before the program has got this function.
     let function: AcceptEx = unsafe { transmute(ACCEPT.load(Ordering::Acquire)) };
-    // SAFETY: the program's own arguments.
-    unsafe { function(listener, socket, place, data, local, peer, received, overlapped) }
+    connecting(socket, || {
+        if data != 0 && !place.is_null() && !overlapped.is_null() {
+            // The names are where they would be if the data were before them.
+            let kernel = |overlapped| {
+                let mut received = 0;
+                // SAFETY: the program's own arguments; it has room for the data and the names.
+                unsafe {
+                    let names = place.byte_add(data as usize);
+                    function(listener, socket, names, 0, local, peer, &raw mut received, overlapped)
+                }
+            };
+            let into = (Way::Receive, Piece { start: place.cast(), length: data as usize });
+            // SAFETY: the program's own arguments.
+            let begin =
+                |listener, socket| unsafe { staged::begin(listener, socket, into, overlapped, kernel) };
+            let served = tracked(listener, |listener, _| {
+                front::find(number(socket)).map(|socket| answer_bool(begin(listener, socket)))
+            });
+            if let Some(result) = served.flatten() {
+                return result;
+            }
+        }
+        if data != 0 {
+            leave(socket);
+        }
+        // SAFETY: the program's own arguments.
+        unsafe { function(listener, socket, place, data, local, peer, received, overlapped) }
+    })
 }
 
 /// # Safety
@@ -146,16 +181,29 @@ unsafe extern "system" fn connect_ex(
     sent: *mut u32,
     overlapped: *mut OVERLAPPED,
 ) -> BOOL {
-    if !data.is_null() && data_length != 0 {
-        leave(socket);
-    }
     // SAFETY: stored before the program has got this function.
     let function: ConnectEx = unsafe { transmute(CONNECT.load(Ordering::Acquire)) };
-    // SAFETY: the program's own arguments.
-    unsafe { function(socket, name, length, data, data_length, sent, overlapped) }
+    connecting(socket, || {
+        if !data.is_null() && data_length != 0 && !overlapped.is_null() {
+            let kernel = |overlapped| {
+                let mut sent = 0;
+                // SAFETY: the program's own arguments.
+                unsafe { function(socket, name, length, null(), 0, &raw mut sent, overlapped) }
+            };
+            let from = (Way::Send, Piece { start: data.cast_mut().cast(), length: data_length as usize });
+            // SAFETY: the program's own arguments.
+            let begin = |socket| unsafe { staged::begin(socket, socket, from, overlapped, kernel) };
+            if let Some(result) = tracked(socket, |socket, _| answer_bool(begin(socket))) {
+                return result;
+            }
+        }
+        // SAFETY: the program's own arguments.
+        unsafe { function(socket, name, length, data, data_length, sent, overlapped) }
+    })
 }
 
-/// Ends a connection, or more, by the kernel, behind what is being sent. `call` makes the kernel's call.
+/// Ends a connection, or more, by the kernel, behind what is being sent. `flags`: those of DisconnectEx, or TransmitFile. `call` makes the
+/// kernel's call.
 ///
 /// # Safety
 ///
@@ -163,11 +211,18 @@ unsafe extern "system" fn connect_ex(
 unsafe fn in_turn(
     socket: SOCKET,
     overlapped: *mut OVERLAPPED,
+    flags: u32,
     call: impl Fn() -> BOOL + Send + 'static,
 ) -> Option<BOOL> {
     let serve = |found| {
         // What is left to be sent goes by the kernel, too.
         let _ = front::leave(found, Reason::KernelCall);
+        let call = move || {
+            if flags & TF_REUSE_SOCKET != 0 {
+                front::disconnected(found);
+            }
+            call()
+        };
         if overlapped.is_null() {
             let _turn = front::turn(found, Way::Send)?;
             return succeeded(outside(&call));
@@ -194,7 +249,7 @@ unsafe extern "system" fn disconnect_ex(
         unsafe { function(socket, place as *mut OVERLAPPED, flags, rest) }
     };
     // SAFETY: the program's own arguments.
-    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
+    unsafe { in_turn(socket, overlapped, flags, call) }.unwrap_or_else(call)
 }
 
 /// # Safety
@@ -225,7 +280,7 @@ unsafe extern "system" fn transmit_file(
         unsafe { function(socket, file, length, piece, overlapped, buffers, flags) }
     };
     // SAFETY: the program's own arguments.
-    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
+    unsafe { in_turn(socket, overlapped, flags, call) }.unwrap_or_else(call)
 }
 
 /// # Safety
@@ -247,7 +302,7 @@ unsafe extern "system" fn transmit_packets(
         unsafe { function(socket, packets, count, piece, overlapped, flags) }
     };
     // SAFETY: the program's own arguments.
-    unsafe { in_turn(socket, overlapped, call) }.unwrap_or_else(call)
+    unsafe { in_turn(socket, overlapped, flags, call) }.unwrap_or_else(call)
 }
 
 /// # Safety
@@ -293,27 +348,4 @@ unsafe extern "system" fn send_msg(
     let function: SendMsg = unsafe { transmute(SEND_MSG.load(Ordering::Acquire)) };
     // SAFETY: the program's own arguments.
     unsafe { function(socket, message, flags, sent, overlapped, routine) }
-}
-
-/// Sockets whose AcceptEx takes the first bytes as well, uncounted.
-static STRANGE: Strange = Strange(std::sync::Mutex::new(std::collections::BTreeSet::new()));
-
-struct Strange(std::sync::Mutex<std::collections::BTreeSet<i32>>);
-
-impl Strange {
-    fn set(&self) -> std::sync::MutexGuard<'_, std::collections::BTreeSet<i32>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn note(&self, socket: i32, is: bool) {
-        if is {
-            self.set().insert(socket);
-        } else {
-            self.set().remove(&socket);
-        }
-    }
-
-    fn has(&self, socket: i32) -> bool {
-        self.set().contains(&socket)
-    }
 }

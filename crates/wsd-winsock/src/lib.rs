@@ -21,6 +21,7 @@ mod own_event;
 mod ports;
 mod result;
 mod sockets;
+mod staged;
 mod start;
 mod transmit;
 mod turns;

@@ -125,14 +125,25 @@ impl Notice {
             Ok(bytes) => (STATUS_SUCCESS, bytes),
             Err(error) => (status_of(error), 0),
         };
+        let code = match self.routine {
+            Some((Routine::Winsock(_), _)) => result.map_or_else(Errno::raw_os_error, |_| 0) as u32,
+            // SAFETY: numbers only.
+            _ => unsafe { RtlNtStatusToDosError(status) },
+        };
+        self.tell((status, code), bytes, at_once);
+    }
+
+    /// Tells of what the system has ended, as it calls the error.
+    pub(crate) fn pass_on(self, status: i32) {
+        // SAFETY: numbers only.
+        let code = unsafe { RtlNtStatusToDosError(status) };
+        self.tell((status, code), 0, false);
+    }
+
+    fn tell(self, (status, code): (i32, u32), bytes: usize, at_once: bool) {
         self.write(status, bytes);
         waiters::wake(self.key());
         if let Some((routine, thread)) = self.routine {
-            let code = match routine {
-                Routine::Winsock(_) => result.map_or_else(Errno::raw_os_error, |_| 0) as u32,
-                // SAFETY: numbers only.
-                Routine::File(_) => unsafe { RtlNtStatusToDosError(status) },
-            };
             let call = Box::new(Call { routine, code, bytes: bytes as u32, overlapped: self.overlapped });
             let place = Box::into_raw(call);
             // SAFETY: `run` takes the box back, unless the thread has ended: then nobody waits any more.

@@ -3,15 +3,17 @@
 use core::ffi::c_void;
 
 use windows_sys::Win32::Networking::WinSock::{
-    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK,
-    SO_ERROR, SO_SNDBUF, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
+    FIONBIO, FIONREAD, LPWSAOVERLAPPED_COMPLETION_ROUTINE, SIO_BASE_HANDLE, SIO_BSP_HANDLE,
+    SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT, SIO_GET_EXTENSION_FUNCTION_POINTER, SIOCATMARK, SO_ERROR,
+    SO_SNDBUF, SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCKET, SOL_SOCKET,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use wsd_os::Errno;
 use wsd_switch::front::{self, Socket};
+use wsd_switch::reason::Reason;
 
 use crate::result::{answer, done, tracked};
-use crate::{events, extensions, original};
+use crate::{connect, events, extensions, original};
 
 /// What the switch knows better than the kernel.
 fn asked(socket: Socket, code: i32) -> Option<u32> {
@@ -55,6 +57,10 @@ fn noted(socket: Socket, code: i32, argument: Option<u32>) {
         front::nonblocking_changed(socket, on != 0);
     }
 }
+
+/// Requests for a handle by which a program asks the driver itself what is ready, where bytes that come by the SAN do not show.
+const FOR_THE_DRIVER: [u32; 4] =
+    [SIO_BASE_HANDLE, SIO_BSP_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT];
 
 /// # Safety
 /// As WSAIoctl.
@@ -101,6 +107,10 @@ pub(crate) unsafe extern "system" fn wsa_ioctl(
             let wanted = sets.then(|| unsafe { input.cast::<u32>().read_unaligned() });
             kernel().inspect(|()| {
                 noted(found, code as i32, wanted);
+                if FOR_THE_DRIVER.contains(&code) {
+                    // A connection that cannot go back to TCP is reset, which the driver tells.
+                    let _ = front::leave(found, Reason::DriverAsked);
+                }
                 if code == SIO_GET_EXTENSION_FUNCTION_POINTER && overlapped.is_null() {
                     // SAFETY: the kernel has just read the one and written the other.
                     unsafe { extensions::stand_before(input.cast(), output.cast()) };
@@ -150,7 +160,7 @@ pub(crate) unsafe extern "system" fn setsockopt(
         match (level, name) {
             (SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT) => {
                 // SAFETY: the kernel has just read a socket there.
-                extensions::accepted(socket, unsafe { value.cast::<SOCKET>().read_unaligned() })
+                connect::accepted_by(unsafe { value.cast::<SOCKET>().read_unaligned() }, found)
             }
             (SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT) => front::connected(found, Ok(())),
             _ => front::option_changed(found, level, name),

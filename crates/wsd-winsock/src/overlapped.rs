@@ -77,6 +77,15 @@ impl Transfer {
         Ok(Told { work, notice })
     }
 
+    /// Of one piece of memory.
+    ///
+    /// # Safety
+    ///
+    /// The piece is the operation's until the program is told of its end: to be written if it receives.
+    pub(crate) unsafe fn of(way: Way, piece: Piece) -> Self {
+        Self { pieces: vec![piece], way, flags: flags_of(0) | DONTWAIT, done: 0 }
+    }
+
     fn total(&self) -> usize {
         self.pieces.iter().map(|piece| piece.length).sum()
     }

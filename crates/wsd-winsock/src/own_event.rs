@@ -3,7 +3,7 @@
 use core::ptr::null;
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
-use windows_sys::Win32::System::Threading::{CreateEventW, WaitForSingleObjectEx};
+use windows_sys::Win32::System::Threading::{CreateEventW, SetEvent, WaitForSingleObjectEx};
 use windows_sys::core::BOOL;
 use wsd_os::Errno;
 
@@ -22,6 +22,11 @@ impl Event {
     /// Open as long as this is there.
     pub(crate) fn handle(&self) -> HANDLE {
         self.0 as HANDLE
+    }
+
+    pub(crate) fn set(&self) {
+        // SAFETY: an open event.
+        unsafe { SetEvent(self.handle()) };
     }
 
     /// In an OVERLAPPED: no port of the program's is told.

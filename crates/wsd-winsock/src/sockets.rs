@@ -9,11 +9,11 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcessId, GetProcessId};
 use windows_sys::core::BOOL;
 use wsd_os::Errno;
 use wsd_os::thread::Inside;
-use wsd_switch::front::{self, Socket};
+use wsd_switch::front::{self, Socket, Which};
 use wsd_switch::reason::Reason;
 
 use crate::result::{answer, done, number, tracked};
-use crate::{events, original, ports, turns};
+use crate::{events, original, ports, staged, turns};
 
 /// A socket was made; what the switch has to know of it.
 fn opened(socket: SOCKET, family: i32, kind: i32, protocol: i32) -> SOCKET {
@@ -73,9 +73,19 @@ fn strange<T>(family: i32, info: *const T, flags: u32) -> bool {
     !info.is_null() || family == FROM_PROTOCOL_INFO || flags & WSA_FLAG_REGISTERED_IO != 0
 }
 
+/// A socket is about to be connected, or accepted into. Whether the connection that it had before has been forgotten now.
+pub(crate) fn begins_anew(socket: SOCKET) -> bool {
+    let anew = Inside::enter().is_some_and(|_inside| front::begins_anew(number(socket)));
+    if anew && let Some(found) = front::find(number(socket)) {
+        events::renew(found);
+    }
+    anew
+}
+
 /// The number is about to mean nothing any more.
 fn closing(socket: i32) {
     front::closing(socket);
+    staged::cancel(socket, Which::All);
     ports::forget(socket);
     events::forget(socket);
 }

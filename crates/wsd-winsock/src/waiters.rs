@@ -9,9 +9,9 @@ use windows_sys::Win32::System::Threading::{INFINITE, SetEvent};
 use windows_sys::core::BOOL;
 use wsd_switch::front;
 
-use crate::original;
 use crate::own_event::Event;
 use crate::result::number;
+use crate::{original, staged};
 
 /// Operations that somebody waits for, and by which events.
 static WAITERS: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
@@ -61,7 +61,8 @@ unsafe fn wait_for(socket: usize, overlapped: *const OVERLAPPED, milliseconds: u
     }
     let Some(waiter) = Waiter::new(overlapped as usize) else { return WAIT_OBJECT_0 };
     // Asked for after the event is known: what ends from here on sets it.
-    if !front::is_pending(found, overlapped as usize) {
+    let key = overlapped as usize;
+    if !front::is_pending(found, key) && !staged::is_pending(found.descriptor(), key) {
         return WAIT_OBJECT_0;
     }
     waiter.0.wait(milliseconds, alertable)

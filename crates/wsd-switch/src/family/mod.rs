@@ -33,6 +33,8 @@ pub(crate) enum Life {
     Listening = 4,
     /// The last descriptor was closed; the service thread still has work with it.
     Closed = 5,
+    /// Its connection was ended so that it can be used for another one.
+    Disconnected = 6,
 }
 
 /// Which end this is.

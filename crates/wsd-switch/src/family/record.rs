@@ -55,6 +55,7 @@ impl Record {
             3 => Life::Connected,
             4 => Life::Listening,
             5 => Life::Closed,
+            6 => Life::Disconnected,
             _ => Life::Free,
         }
     }

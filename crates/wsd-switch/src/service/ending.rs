@@ -75,6 +75,8 @@ impl Service {
     }
 
     pub(super) fn peer_lost(&mut self, index: u32) {
+        // What the peer has reported last may not have been taken, and nobody takes it now that the pair is gone.
+        notice::changed(index);
         if self.pump_outlives_link(index) {
             return;
         }

@@ -223,13 +223,19 @@ fn ring_or_rest(
     if rest != 0 {
         return kernel_bytes(stream, data, done, call_flags, Some(rest));
     }
+    // Of a companion that dies from here on, what it wrote last may be missed: the next look finds it.
+    let gone = side.common.gate().state() == State::Dead;
     match from_ring(stream, ring, data, done, call_flags) {
         Err(error) => Step::End(Err(error)),
         // No room for a byte: as TCP, only wait if there is none.
         Ok(0) if data.iter().all(|piece| piece.is_empty()) && ring.readable(&side.ring).unwrap_or(0) != 0 => {
             Step::End(Ok(0))
         }
-        Ok(0) => nothing_in_ring(stream, channel, ring, data, done, call_flags),
+        Ok(0) => match end_in_ring(stream, ring) {
+            Some(end) => Step::End(end),
+            None if gone => after_death(stream, data, done, call_flags),
+            None => Step::Ring(channel, ring),
+        },
         Ok(n) => Step::Got(n),
     }
 }
@@ -325,27 +331,14 @@ fn special(
     Ok(seen)
 }
 
-fn nothing_in_ring(
-    stream: &Stream,
-    channel: &'static Channel,
-    ring: Ring,
-    data: &mut [IoSliceMut<'_>],
-    done: usize,
-    call_flags: u32,
-) -> Step {
-    let side = &stream.record.recv;
-    let control = ring.writer_control();
-    if control.reset {
-        return Step::End(reset_once(stream));
+/// What a ring in which nothing is left says of the end of the stream.
+fn end_in_ring(stream: &Stream, ring: Ring) -> Option<Result<usize, Errno>> {
+    if ring.writer_control().reset {
+        return Some(reset_once(stream));
     }
-    match ring.at_fin(&side.ring) {
-        Ok(true) => return Step::End(Ok(0)),
-        Ok(false) => {}
-        Err(violation) => return Step::End(Err(close::violated(stream, violation))),
-    }
-    match side.common.gate().state() {
-        State::Dead => after_death(stream, data, done, call_flags),
-        _ => Step::Ring(channel, ring),
+    match ring.at_fin(&stream.record.recv.ring) {
+        Ok(at_fin) => at_fin.then_some(Ok(0)),
+        Err(violation) => Some(Err(close::violated(stream, violation))),
     }
 }
 
