@@ -50,9 +50,11 @@ static PLACES: [Place; table::COUNT] =
 /// That of a table, as long as it is started.
 pub(super) fn of(number: usize) -> Option<&'static Lower> {
     let place = &PLACES[number];
+    if place.startups.load(Ordering::Acquire) == 0 {
+        return None;
+    }
     // SAFETY: null, or never freed.
-    (place.startups.load(Ordering::Acquire) != 0)
-        .then(|| unsafe { place.lower.load(Ordering::Acquire).as_ref() })?
+    unsafe { place.lower.load(Ordering::Acquire).as_ref() }
 }
 
 /// Starts what is below the chain, unless it is started. The provider below is called without a lock: it may use sockets.
