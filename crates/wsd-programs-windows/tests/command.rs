@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -14,6 +14,13 @@ fn output(command: &mut Command) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(status.success(), "{status}: {}{}", text(&stdout), text(&stderr));
     text(&stdout)
+}
+
+/// The list "TCP on SAN".
+fn listed() -> String {
+    const LIST: &str = r"HKLM\System\CurrentControlSet\Services\Winsock\Parameters\TCP on SAN";
+    let asked = runner().args(["reg", "query", LIST]).output().expect("the runner starts");
+    String::from_utf8_lossy(&asked.stdout).into_owned()
 }
 
 /// Round trips of 64 bytes and a stream of 64 KiB, in alternation with Winsock alone. Ratios are no test's business.
@@ -70,11 +77,6 @@ fn trace_has_the_calls_of_the_interface() {
 #[test]
 #[ignore = "runs Windows programs: cargo xtask windows"]
 fn install_changes_the_list_of_providers() {
-    const LIST: &str = r"HKLM\System\CurrentControlSet\Services\Winsock\Parameters\TCP on SAN";
-    let listed = || {
-        let asked = runner().args(["reg", "query", LIST]).output().expect("the runner starts");
-        String::from_utf8_lossy(&asked.stdout).into_owned()
-    };
     let entry = "{6d1f2b0e-8c5a-4e57-9b1d-3f0c7a2e5d41}    REG_BINARY    0E2B1F6D5A8C574E9B1D3F0C7A2E5D41";
     assert!(!listed().contains(entry), "{}", listed());
     output(&mut wsdirect(&["install"]));
@@ -83,4 +85,29 @@ fn install_changes_the_list_of_providers() {
     assert!(!listed().contains("6d1f2b0e"), "{}", listed());
     let again = wsdirect(&["uninstall"]).output().expect("the runner starts");
     assert!(!again.status.success(), "there is nothing to uninstall");
+}
+
+/// The switch is entered only from where nobody but administrators can change it. Wine says that its entry is in the catalogue, where it
+/// is not: all is taken back.
+#[test]
+#[ignore = "runs Windows programs: cargo xtask windows"]
+fn install_of_the_layer_takes_all_back() {
+    let fails = |command: &mut Command| {
+        let Output { status, stderr, .. } = command.output().expect("the runner starts");
+        assert!(!status.success(), "it cannot succeed here");
+        String::from_utf8_lossy(&stderr).into_owned()
+    };
+    let said = fails(&mut wsdirect(&["install", "--layered"]));
+    assert!(said.contains("Program Files"), "{said}");
+    let folder = Path::new(&told("WINEPREFIX")).join("drive_c/Program Files");
+    let folder = tempfile::tempdir_in(folder).expect("Wine's disk");
+    let built = PathBuf::from(told("WSD_WINDOWS_COMMAND"));
+    for name in ["wsdirect.exe", "wsd_shm.dll", "wsd_winsock.dll"] {
+        std::fs::copy(built.with_file_name(name), folder.path().join(name)).expect("room for it");
+    }
+    let name = folder.path().file_name().expect("below the other").display().to_string();
+    let protected = format!(r"C:\Program Files\{name}\wsdirect.exe");
+    let said = fails(runner().args([&protected, "install", "--layered"]));
+    assert!(said.contains("has not taken an entry"), "{said}");
+    assert!(!listed().contains("6d1f2b0e"), "{}", listed());
 }

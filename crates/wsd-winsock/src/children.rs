@@ -16,7 +16,7 @@ use wsd_os::process;
 use wsd_os::thread::Inside;
 use wsd_switch::front;
 
-use crate::original;
+use crate::{original, start};
 
 /// This library in this process.
 static MODULE: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
@@ -82,8 +82,8 @@ pub(crate) unsafe extern "system" fn create_process(
     if inherit != 0 {
         front::before_exec();
     }
-    // Nothing of it runs until its debugger, the caller, has been told of it.
-    if flags & (DEBUG_PROCESS | DEBUG_ONLY_THIS_PROCESS) != 0 {
+    // Nothing of it runs until its debugger, the caller, has been told of it. The catalogue is everybody's.
+    if start::is_layer() || flags & (DEBUG_PROCESS | DEBUG_ONLY_THIS_PROCESS) != 0 {
         return create(flags);
     }
     let made = create(flags | CREATE_SUSPENDED);

@@ -1,5 +1,5 @@
-//! The switch in front of Winsock: a library that is loaded into a program, and hooks the functions by which that uses sockets
-//! (docs/windows.md).
+//! The switch in front of Winsock: a library that is loaded into a program, and hooks the functions by which that uses sockets; or
+//! that Winsock loads as a layered provider of its catalogue (docs/windows.md).
 //!
 //! A hook is a few lines around a safe function: it finds out whether the socket is tracked, and passes the call on if not.
 #![cfg(windows)]
@@ -12,6 +12,7 @@ mod events;
 mod extensions;
 mod files;
 mod hook;
+mod layer;
 mod messages;
 mod notice;
 mod options;

@@ -1,4 +1,4 @@
-//! The functions that are hooked, as they were.
+//! The functions that are hooked, as they were, or what is below them.
 
 use core::ffi::c_void;
 
@@ -12,6 +12,7 @@ use windows_sys::Win32::System::IO::{IO_STATUS_BLOCK, LPOVERLAPPED_COMPLETION_RO
 use windows_sys::core::BOOL;
 
 use crate::hook::hooks;
+use crate::layer::below;
 use crate::{
     cancel, children, connect, data, events, files, messages, options, ports, sockets, wait, waiters,
 };
@@ -20,25 +21,25 @@ hooks! {
     c"ws2_32.dll" {
         fn socket(family: i32, kind: i32, protocol: i32) -> SOCKET = sockets::socket;
         fn WSASocketW(family: i32, kind: i32, protocol: i32, info: *const WSAPROTOCOL_INFOW, group: u32, flags: u32) -> SOCKET
-            = sockets::wsa_socket_w;
+            = sockets::wsa_socket_w, below::wsa_socket_w;
         fn WSASocketA(family: i32, kind: i32, protocol: i32, info: *const WSAPROTOCOL_INFOA, group: u32, flags: u32) -> SOCKET
             = sockets::wsa_socket_a;
-        fn closesocket(socket: SOCKET) -> i32 = sockets::closesocket;
-        fn shutdown(socket: SOCKET, how: i32) -> i32 = sockets::shutdown;
+        fn closesocket(socket: SOCKET) -> i32 = sockets::closesocket, below::closesocket;
+        fn shutdown(socket: SOCKET, how: i32) -> i32 = sockets::shutdown, below::shutdown;
         fn WSADuplicateSocketW(socket: SOCKET, process: u32, info: *mut WSAPROTOCOL_INFOW) -> i32
-            = sockets::duplicate_w;
+            = sockets::duplicate_w, below::duplicate_w;
         fn WSADuplicateSocketA(socket: SOCKET, process: u32, info: *mut WSAPROTOCOL_INFOA) -> i32
             = sockets::duplicate_a;
-        fn listen(socket: SOCKET, backlog: i32) -> i32 = connect::listen;
+        fn listen(socket: SOCKET, backlog: i32) -> i32 = connect::listen, below::listen;
         fn connect(socket: SOCKET, name: *const SOCKADDR, length: i32) -> i32 = connect::connect;
         fn WSAConnect(
             socket: SOCKET, name: *const SOCKADDR, length: i32, caller: *const WSABUF, callee: *mut WSABUF,
             sqos: *const c_void, gqos: *const c_void,
-        ) -> i32 = connect::wsa_connect;
+        ) -> i32 = connect::wsa_connect, below::wsa_connect;
         fn accept(socket: SOCKET, name: *mut SOCKADDR, length: *mut i32) -> SOCKET = connect::accept;
         fn WSAAccept(
             socket: SOCKET, name: *mut SOCKADDR, length: *mut i32, condition: LPCONDITIONPROC, context: usize,
-        ) -> SOCKET = connect::wsa_accept;
+        ) -> SOCKET = connect::wsa_accept, below::wsa_accept;
         fn send(socket: SOCKET, data: *const u8, length: i32, flags: i32) -> i32 = data::send;
         fn recv(socket: SOCKET, data: *mut u8, length: i32, flags: i32) -> i32 = data::recv;
         fn sendto(
@@ -50,47 +51,47 @@ hooks! {
         fn WSASend(
             socket: SOCKET, buffers: *const WSABUF, count: u32, sent: *mut u32, flags: u32,
             overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-        ) -> i32 = messages::wsa_send;
+        ) -> i32 = messages::wsa_send, below::wsa_send;
         fn WSARecv(
             socket: SOCKET, buffers: *const WSABUF, count: u32, received: *mut u32, flags: *mut u32,
             overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-        ) -> i32 = messages::wsa_recv;
+        ) -> i32 = messages::wsa_recv, below::wsa_recv;
         fn WSASendTo(
             socket: SOCKET, buffers: *const WSABUF, count: u32, sent: *mut u32, flags: u32, name: *const SOCKADDR,
             name_length: i32, overlapped: *mut OVERLAPPED, routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-        ) -> i32 = messages::wsa_send_to;
+        ) -> i32 = messages::wsa_send_to, below::wsa_send_to;
         fn WSARecvFrom(
             socket: SOCKET, buffers: *const WSABUF, count: u32, received: *mut u32, flags: *mut u32,
             name: *mut SOCKADDR, name_length: *mut i32, overlapped: *mut OVERLAPPED,
             routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-        ) -> i32 = messages::wsa_recv_from;
+        ) -> i32 = messages::wsa_recv_from, below::wsa_recv_from;
         fn WSASendMsg(
             socket: SOCKET, message: *const WSAMSG, flags: u32, sent: *mut u32, overlapped: *mut OVERLAPPED,
             routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
         ) -> i32 = messages::wsa_send_msg;
-        fn WSASendDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::send_disconnect;
-        fn WSARecvDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::recv_disconnect;
-        fn ioctlsocket(socket: SOCKET, command: i32, argument: *mut u32) -> i32 = options::ioctlsocket;
+        fn WSASendDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::send_disconnect, below::send_disconnect;
+        fn WSARecvDisconnect(socket: SOCKET, data: *const WSABUF) -> i32 = sockets::recv_disconnect, below::recv_disconnect;
+        fn ioctlsocket(socket: SOCKET, command: i32, argument: *mut u32) -> i32 = options::ioctlsocket, below::ioctlsocket;
         fn WSAIoctl(
             socket: SOCKET, code: u32, input: *const c_void, input_length: u32, output: *mut c_void,
             output_length: u32, returned: *mut u32, overlapped: *mut OVERLAPPED,
             routine: LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-        ) -> i32 = options::wsa_ioctl;
+        ) -> i32 = options::wsa_ioctl, below::wsa_ioctl;
         fn setsockopt(socket: SOCKET, level: i32, name: i32, value: *const u8, length: i32) -> i32
-            = options::setsockopt;
+            = options::setsockopt, below::setsockopt;
         fn getsockopt(socket: SOCKET, level: i32, name: i32, value: *mut u8, length: *mut i32) -> i32
-            = options::getsockopt;
+            = options::getsockopt, below::getsockopt;
         fn select(
             count: i32, reads: *mut FD_SET, writes: *mut FD_SET, errors: *mut FD_SET, timeout: *const TIMEVAL,
-        ) -> i32 = wait::select;
+        ) -> i32 = wait::select, below::select;
         fn WSAPoll(sockets: *mut WSAPOLLFD, count: u32, timeout: i32) -> i32 = wait::poll;
         fn WSAGetOverlappedResult(
             socket: SOCKET, overlapped: *const OVERLAPPED, bytes: *mut u32, wait: BOOL, flags: *mut u32,
-        ) -> BOOL = waiters::wsa_result;
-        fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = events::event_select;
-        fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = events::async_select;
+        ) -> BOOL = waiters::wsa_result, below::wsa_result;
+        fn WSAEventSelect(socket: SOCKET, event: HANDLE, events: i32) -> i32 = events::event_select, below::event_select;
+        fn WSAAsyncSelect(socket: SOCKET, window: HANDLE, message: u32, events: i32) -> i32 = events::async_select, below::async_select;
         fn WSAEnumNetworkEvents(socket: SOCKET, event: HANDLE, place: *mut WSANETWORKEVENTS) -> i32
-            = events::enum_events;
+            = events::enum_events, below::enum_events;
     }
     c"ntdll.dll" {
         fn NtSetInformationFile(

@@ -26,7 +26,11 @@ NOT TESTED ON REAL WINDOWS: where it was made, Winsock has no catalogue.
 
 Enters wsd_shm.dll, which is beside this command, into Winsock's catalogue as a hidden base provider, and into the list \
 'TCP on SAN' of the registry, from which a switch takes its providers. The switch of `wsdirect run` needs neither. \
-Needs an administrator.";
+Needs an administrator.
+
+With --layered also the switch itself, wsd_winsock.dll, as a layered provider that comes before Windows' own: every program of \
+this machine that is made for x64 then runs under the switch. If that goes wrong the machine may be left without a network; \
+`netsh winsock reset` and a restart bring it back.";
 
 /// Runs TCP programs, unmodified, over a system area network.
 #[derive(Debug, Parser)]
@@ -51,7 +55,7 @@ pub(crate) enum Command {
     /// Tell Windows of the built-in provider (not tested on real Windows)
     #[cfg(windows)]
     #[command(after_help = INSTALLATION)]
-    Install,
+    Install(InstallArgs),
     /// Take back what `install` did (not tested on real Windows)
     #[cfg(windows)]
     #[command(after_help = INSTALLATION)]
@@ -68,6 +72,14 @@ pub(crate) enum Command {
     /// Becomes a program that dies with its parent.
     #[command(hide = true)]
     Child(ChildArgs),
+}
+
+#[cfg(windows)]
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Put the switch before every program of this machine, too
+    #[arg(long)]
+    pub(crate) layered: bool,
 }
 
 #[derive(Debug, Args)]

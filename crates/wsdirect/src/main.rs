@@ -62,7 +62,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             Some(ProvidersCommand::CheckPeer) => done(wsd_conformance::serve()),
         },
         #[cfg(windows)]
-        Command::Install => done(install::install()),
+        Command::Install(args) => done(install::install(args.layered)),
         #[cfg(windows)]
         Command::Uninstall => done(install::uninstall()),
         Command::Bench(args) => {

@@ -12,7 +12,9 @@ use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress
 use windows_sys::Win32::System::Memory::{
     MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_READWRITE, VirtualAllocEx, VirtualFreeEx,
 };
-use windows_sys::Win32::System::Threading::{CreateRemoteThread, GetExitCodeThread, INFINITE};
+use windows_sys::Win32::System::Threading::{
+    CreateRemoteThread, GetCurrentThread, GetExitCodeThread, INFINITE,
+};
 
 use super::Errno;
 use super::handle::Handle;
@@ -40,12 +42,8 @@ pub fn load_into(process: i32, path: &Path) -> Result<(), Errno> {
 }
 
 fn load(process: HANDLE, path: *const c_void) -> Result<(), Errno> {
-    // SAFETY: both names end with a zero. This library is at the same address in all processes of a session.
-    let function = unsafe {
-        let module = GetModuleHandleA(c"kernel32.dll".as_ptr().cast());
-        GetProcAddress(module, c"LoadLibraryW".as_ptr().cast())
-    };
-    let function = function.ok_or(Errno::NOENT)?;
+    // At the same address in all processes of a session.
+    let function = loader().ok_or(Errno::NOENT)?;
     // SAFETY: LoadLibraryW takes a pointer and returns one, as a thread's function does but for the upper half of the result.
     let function: unsafe extern "system" fn(*mut c_void) -> u32 = unsafe { transmute(function) };
     // SAFETY: a thread of the other process, where the path is.
@@ -58,4 +56,35 @@ fn load(process: HANDLE, path: *const c_void) -> Result<(), Errno> {
     // SAFETY: an open handle; a local variable.
     unsafe { GetExitCodeThread(thread.raw(), &raw mut module) };
     if module == 0 { Err(Errno::NOENT) } else { Ok(()) }
+}
+
+/// Whether the calling thread is one that [`load_into`] has made: such a thread does nothing but load a library.
+pub fn is_loaded_into() -> bool {
+    const START_ADDRESS: i32 = 9;
+    let mut start = 0_usize;
+    let (place, length) = ((&raw mut start).cast(), size_of::<usize>() as u32);
+    // SAFETY: the answer is an address.
+    let status =
+        unsafe { NtQueryInformationThread(GetCurrentThread(), START_ADDRESS, place, length, null_mut()) };
+    status == 0 && loader().is_some_and(|loader| loader as usize == start)
+}
+
+/// LoadLibraryW.
+fn loader() -> Option<unsafe extern "system" fn() -> isize> {
+    // SAFETY: both names end with a zero.
+    unsafe {
+        let module = GetModuleHandleA(c"kernel32.dll".as_ptr().cast());
+        GetProcAddress(module, c"LoadLibraryW".as_ptr().cast())
+    }
+}
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn NtQueryInformationThread(
+        thread: HANDLE,
+        class: i32,
+        place: *mut c_void,
+        length: u32,
+        written: *mut u32,
+    ) -> i32;
 }

@@ -137,7 +137,7 @@ impl Visible {
     }
 }
 
-pub use super::inject::load_into;
+pub use super::inject::{is_loaded_into, load_into};
 
 /// The process ends when this one does, however that comes about. What it starts itself goes on.
 ///

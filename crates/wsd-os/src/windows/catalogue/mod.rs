@@ -1,5 +1,7 @@
 //! Providers as Windows knows them: entries of Winsock's catalogue, and the list of those that a switch may use.
 
+mod layer;
+
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
@@ -9,6 +11,8 @@ use windows_sys::Win32::System::Registry::{
     HKEY_LOCAL_MACHINE, REG_BINARY, RegDeleteKeyValueW, RegSetKeyValueW,
 };
 use windows_sys::core::GUID;
+
+pub use layer::{Obstacle, below};
 
 /// The list (SW-012).
 const LIST: &str = r"System\CurrentControlSet\Services\Winsock\Parameters\TCP on SAN";
@@ -30,18 +34,10 @@ impl Provider<'_> {
     /// # Errors
     /// As WSCInstallProvider and RegSetKeyValue; nothing is changed then. Both need an administrator.
     pub fn install(&self) -> io::Result<()> {
-        let (id, library, info) = (self.guid(), wide(self.library.as_os_str()), self.info());
-        let mut error = 0;
-        // SAFETY: a path that ends with a zero, one entry, and a local variable.
-        let failed = unsafe {
-            ws::WSCInstallProvider(&raw const id, library.as_ptr(), &raw const info, 1, &raw mut error)
-        };
-        if failed != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
+        enter(self.library, &self.info())?;
         self.enlist().inspect_err(|_| {
             // The first error is the one to tell.
-            let _ = self.withdraw();
+            let _ = withdraw(&self.guid());
         })
     }
 
@@ -51,7 +47,7 @@ impl Provider<'_> {
     /// As RegDeleteKeyValue and WSCDeinstallProvider; both are tried.
     pub fn uninstall(&self) -> io::Result<()> {
         let unlisted = self.unlist();
-        self.withdraw().and(unlisted)
+        withdraw(&self.guid()).and(unlisted)
     }
 
     fn enlist(&self) -> io::Result<()> {
@@ -68,13 +64,6 @@ impl Provider<'_> {
         let (list, name) = (wide(LIST), wide(self.value()));
         // SAFETY: names that end with zeros.
         outcome(unsafe { RegDeleteKeyValueW(HKEY_LOCAL_MACHINE, list.as_ptr(), name.as_ptr()) })
-    }
-
-    fn withdraw(&self) -> io::Result<()> {
-        let (id, mut error) = (self.guid(), 0);
-        // SAFETY: local variables.
-        let failed = unsafe { ws::WSCDeinstallProvider(&raw const id, &raw mut error) };
-        if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
     }
 
     fn guid(&self) -> GUID {
@@ -105,15 +94,95 @@ impl Provider<'_> {
             iSocketType: ws::SOCK_STREAM,
             iProtocol: ws::IPPROTO_TCP,
             dwMessageSize: u32::MAX,
+            szProtocol: layer::wide_name(self.name),
             ..Default::default()
         };
         info.ProtocolChain.ChainLen = 1;
-        // The last one stays zero.
-        for (place, unit) in info.szProtocol.iter_mut().zip(self.name.encode_utf16()).take(255) {
-            *place = unit;
-        }
         info
     }
+}
+
+/// Enters the switch, which is in the library at that full path, as a layer on top of TCP, before everything else (SW-010). A
+/// process that makes its first socket from now on has it.
+///
+/// # Errors
+/// [`Obstacle`]; else as WSCInstallProvider and WSCWriteProviderOrder. What was entered is taken back then. All of it needs an
+/// administrator.
+pub fn install_layer(library: &Path) -> io::Result<()> {
+    let bases = layer::bases(&entries()?).map_err(io::Error::other)?;
+    enter_layer(library, &bases).inspect_err(|_| {
+        // The first error is the one to tell.
+        let _ = uninstall_layer();
+    })
+}
+
+fn enter_layer(library: &Path, bases: &[ws::WSAPROTOCOL_INFOW]) -> io::Result<()> {
+    enter(library, &layer::own_entry(&bases[0]))?;
+    let chains = layer::chains(&entries()?, bases).map_err(io::Error::other)?;
+    chains.iter().try_for_each(|chain| enter(library, chain))?;
+    let mut order = layer::order(&entries()?, chains.len()).map_err(io::Error::other)?;
+    // SAFETY: as many numbers as there are.
+    let error = unsafe { ws::WSCWriteProviderOrder(order.as_mut_ptr(), order.len() as u32) };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// Takes the switch out of the catalogue, chains first, if it is there, or a part of it.
+///
+/// # Errors
+/// As WSCDeinstallProvider; the rest is taken out all the same.
+pub fn uninstall_layer() -> io::Result<()> {
+    let present: Vec<_> = entries()?.into_iter().filter(layer::is_ours).collect();
+    let mut outcome = Ok(());
+    for id in layer::identities() {
+        if present.iter().any(|entry| layer::same(&entry.ProviderId, &id))
+            && let Err(error) = withdraw(&id)
+        {
+            outcome = outcome.and(Err(error));
+        }
+    }
+    outcome
+}
+
+/// All entries of the catalogue, in their order.
+///
+/// # Errors
+/// As WSCEnumProtocols.
+pub fn entries() -> io::Result<Vec<ws::WSAPROTOCOL_INFOW>> {
+    let mut entries: Vec<ws::WSAPROTOCOL_INFOW> = Vec::new();
+    loop {
+        let (mut error, mut bytes) = (0, size_of_val(&entries[..]) as u32);
+        let (place, count) = (entries.as_mut_ptr(), &raw mut bytes);
+        // SAFETY: room for that many bytes; local variables.
+        let found = unsafe { ws::WSCEnumProtocols(core::ptr::null(), place, count, &raw mut error) };
+        match usize::try_from(found) {
+            Ok(found) => {
+                entries.truncate(found);
+                return Ok(entries);
+            }
+            // The catalogue may grow while it is read.
+            Err(_) if error == ws::WSAENOBUFS && bytes as usize > size_of_val(&entries[..]) => {
+                let needed = (bytes as usize).div_ceil(size_of::<ws::WSAPROTOCOL_INFOW>());
+                entries.resize(needed, ws::WSAPROTOCOL_INFOW::default());
+            }
+            Err(_) => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+fn enter(library: &Path, entry: &ws::WSAPROTOCOL_INFOW) -> io::Result<()> {
+    let (library, mut error) = (wide(library.as_os_str()), 0);
+    // SAFETY: a path that ends with a zero, one entry, and a local variable.
+    let failed = unsafe {
+        ws::WSCInstallProvider(&raw const entry.ProviderId, library.as_ptr(), entry, 1, &raw mut error)
+    };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+fn withdraw(id: &GUID) -> io::Result<()> {
+    let mut error = 0;
+    // SAFETY: local variables.
+    let failed = unsafe { ws::WSCDeinstallProvider(id, &raw mut error) };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
 fn outcome(code: u32) -> io::Result<()> {
