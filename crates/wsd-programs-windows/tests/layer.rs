@@ -71,7 +71,7 @@ impl Scene {
     }
 }
 
-/// SW-010, SW-002: the connection is promoted in whatever way the table, or the system's own functions for handles, are called; the
+/// SW-002: the connection is promoted in whatever way the table, or the system's own functions for handles, are called; the
 /// bytes are the same.
 #[test]
 #[ignore = "runs Windows programs: cargo xtask windows"]
@@ -91,7 +91,7 @@ fn the_layer_leaves_a_connection_whose_base_handle_is_known() {
         let deadline = Instant::now() + PROMOTION;
         loop {
             let seen = ends(port);
-            let gone = seen.iter().any(|end| end.reason.as_deref() == Some("KernelCall"));
+            let gone = seen.iter().any(|end| end.reason.as_deref() == Some("DriverAsked"));
             if gone && seen.len() == 2 && seen.iter().all(|end| end.path == "tcp") {
                 return Ok(());
             }
