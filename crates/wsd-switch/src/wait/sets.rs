@@ -117,8 +117,8 @@ fn wait(
                 continue;
             }
         }
-        lane.before_sleep();
-        if look(fds, work) > 0 {
+        // Who has reported something has disarmed the ring: also if there is nothing to be had now, it is to be armed again.
+        if lane.before_sleep() || look(fds, work) > 0 {
             continue;
         }
         work[count] = PollFd { fd: lane.bell(), events: IN as i16, revents: 0 };
@@ -244,18 +244,21 @@ impl Lane {
         self.number != 0 && spin::until(|| pair::any(self.number))
     }
 
-    /// Takes what was reported for this lane, and nothing of the service thread's, which is for others too.
-    fn clear(&self) {
+    /// Takes what was reported for this lane, and nothing of the service thread's, which is for others too. Whether there was something.
+    fn clear(&self) -> bool {
+        let mut any = false;
         if self.number != 0 {
-            pair::take(self.number, |_| {});
+            pair::take(self.number, |_| any = true);
         }
+        any
     }
 
-    fn before_sleep(&self) {
+    /// From now on peers ring the bell. Whether something was reported before.
+    fn before_sleep(&self) -> bool {
         if self.number != 0 {
             pair::sleeping(self.number);
-            self.clear();
         }
+        self.clear()
     }
 
     fn woken(&self) {
