@@ -103,11 +103,11 @@ fn wait(
             }
         }
         let mut companions = false;
-        for stream in fds.iter().filter_map(|entry| attached(entry.fd).map(|stream| (stream, entry.events))) {
-            if stream.1 != 0 {
-                sharing::wait_in_set(&stream.0, u32::from(stream.1 as u16), Some(lane.number));
+        for (stream, events) in companions_of(fds) {
+            if events != 0 {
+                sharing::wait_in_set(&stream, events, Some(lane.number));
             }
-            readiness::arm(&stream.0, lane_bit(lane.number), u32::from(stream.1 as u16));
+            readiness::arm(&stream, lane_bit(lane.number), events);
             companions = true;
         }
         if companions && !spun {
@@ -117,8 +117,13 @@ fn wait(
                 continue;
             }
         }
-        // Who has reported something has disarmed the ring: also if there is nothing to be had now, it is to be armed again.
-        if lane.before_sleep() || look(fds, work) > 0 {
+        if lane.before_sleep() {
+            // Who has reported something has disarmed its ring, and may have done so for what is not to be had any more.
+            for (stream, events) in companions_of(fds) {
+                readiness::arm(&stream, lane_bit(lane.number), events);
+            }
+        }
+        if look(fds, work) > 0 {
             continue;
         }
         work[count] = PollFd { fd: lane.bell(), events: IN as i16, revents: 0 };
@@ -132,6 +137,11 @@ fn wait(
             return Ok(merge(fds, work));
         }
     }
+}
+
+/// The tracked ones that may have something to tell, with what is asked of them.
+fn companions_of(fds: &[PollFd]) -> impl Iterator<Item = (Stream, u32)> {
+    fds.iter().filter_map(|entry| attached(entry.fd).map(|stream| (stream, u32::from(entry.events as u16))))
 }
 
 /// Fills in what the switch knows and prepares what the kernel is to be asked. How many entries are ready already.
