@@ -218,7 +218,7 @@ mod tests {
         catalogue
     }
 
-    /// SW-010: a hidden entry for the layer, chains with identities of their own, first of all.
+    /// A hidden entry for the layer, chains with identities of their own, first of all.
     #[test]
     fn the_layer_is_hidden_and_its_chains_come_first() {
         let catalogue = layered();
