@@ -56,6 +56,8 @@ pub enum Under {
     Winsock,
     /// The switch's, in front of Winsock.
     Switch,
+    /// The switch's, below Winsock: the program comes with what plays Winsock.
+    Layer,
 }
 
 /// A Windows program, and the folder for what it says.
@@ -99,10 +101,16 @@ impl Program {
         self
     }
 
-    /// Whether the switch stands in front of it.
+    /// Whose calls its are.
+    #[must_use]
+    pub fn under(&self) -> Under {
+        self.under
+    }
+
+    /// Whether its calls come to the switch.
     #[must_use]
     pub fn is_switched(&self) -> bool {
-        self.under == Under::Switch
+        self.under != Under::Winsock
     }
 
     /// A folder that ends with this.
@@ -121,7 +129,7 @@ impl Program {
         let file = std::fs::File::create(&output).expect("a file for what it says");
         let errors = file.try_clone().expect("a second handle of it");
         let mut command = match self.under {
-            Under::Winsock => runner(),
+            Under::Winsock | Under::Layer => runner(),
             Under::Switch => wsdirect(&["run", "--"]),
         };
         command.arg(windows_path(&self.path)).args(arguments).envs(self.told);

@@ -106,6 +106,19 @@ fn the_layer_leaves_a_connection_whose_base_handle_is_known() {
     scene.talk("around_later", |port| await_ends(port, 2, PROMOTION));
 }
 
+/// Whoever sets a variable need not have the rights of the program: what names a file is not read. The name of a provider is.
+#[test]
+#[ignore = "runs Windows programs: cargo xtask windows"]
+fn the_layer_takes_no_file_from_the_environment() {
+    let mut scene = Scene::new(Under::Winsock);
+    scene.host = scene.host.told("WSDIRECT_CONFIG", r"Z:\nowhere");
+    scene.talk("blocking", |port| await_ends(port, 2, PROMOTION));
+    let mut scene = Scene::new(Under::Winsock);
+    scene.host = scene.host.told("WSDIRECT_PROVIDER", "tcp");
+    let is_unlisted = |port: &str| if ends(port).is_empty() { Ok(()) } else { Err("listed".to_owned()) };
+    scene.talk("blocking", is_unlisted);
+}
+
 /// A process that `wsdirect run` has started has the switch before Winsock already: the layer passes, and nothing is served twice.
 #[test]
 #[ignore = "runs Windows programs: cargo xtask windows"]
