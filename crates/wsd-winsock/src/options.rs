@@ -105,12 +105,14 @@ pub(crate) unsafe extern "system" fn wsa_ioctl(
         None => {
             // SAFETY: the program's own, of four bytes at least.
             let wanted = sets.then(|| unsafe { input.cast::<u32>().read_unaligned() });
-            kernel().inspect(|()| {
+            let answered = kernel();
+            if FOR_THE_DRIVER.contains(&code) {
+                // Also who is refused: the socket itself may be what the driver knows. A connection that cannot go back to TCP
+                // is reset, which the driver tells.
+                let _ = front::leave(found, Reason::DriverAsked);
+            }
+            answered.inspect(|()| {
                 noted(found, code as i32, wanted);
-                if FOR_THE_DRIVER.contains(&code) {
-                    // A connection that cannot go back to TCP is reset, which the driver tells.
-                    let _ = front::leave(found, Reason::DriverAsked);
-                }
                 if code == SIO_GET_EXTENSION_FUNCTION_POINTER && overlapped.is_null() {
                     // SAFETY: the kernel has just read the one and written the other.
                     unsafe { extensions::stand_before(input.cast(), output.cast()) };

@@ -7,14 +7,14 @@ use core::ptr::null;
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
     FD_SET, FIONBIO, FROM_PROTOCOL_INFO, INVALID_SOCKET, LPCONDITIONPROC, LPWSAOVERLAPPED_COMPLETION_ROUTINE,
-    QOS, SIO_BASE_HANDLE, SIO_BSP_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT, SOCKADDR, SOCKET,
-    SOCKET_ERROR, TIMEVAL, WSABUF, WSAEVENT, WSANETWORKEVENTS, WSAPROTOCOL_INFOW, WSATHREADID, WSPPROC_TABLE,
+    QOS, SOCKADDR, SOCKET, SOCKET_ERROR, TIMEVAL, WSABUF, WSAEVENT, WSANETWORKEVENTS, WSAPROTOCOL_INFOW,
+    WSATHREADID, WSPPROC_TABLE,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::core::BOOL;
 
 use super::{below, call, lower};
-use crate::{connect, events, extensions, messages, options, sockets, wait, waiters};
+use crate::{connect, events, messages, options, sockets, wait, waiters};
 
 /// A call that the switch is asked about by the first function, and that passes by the second.
 macro_rules! asked {
@@ -139,9 +139,6 @@ unsafe extern "system" fn socket<const N: usize>(
     })
 }
 
-/// For those who then ask the driver, or the base provider, around this layer. `WSASendMsg`, `WSAPoll` and, perhaps, `select` do.
-const HANDLES: [u32; 4] = [SIO_BASE_HANDLE, SIO_BSP_HANDLE, SIO_BSP_HANDLE_POLL, SIO_BSP_HANDLE_SELECT];
-
 unsafe extern "system" fn ioctl<const N: usize>(
     socket: SOCKET,
     code: u32,
@@ -156,9 +153,6 @@ unsafe extern "system" fn ioctl<const N: usize>(
     errno: *mut i32,
 ) -> i32 {
     call::serve(N, thread, errno, SOCKET_ERROR, |asks| {
-        if asks && HANDLES.contains(&code) {
-            extensions::leave(socket);
-        }
         // Winsock's ioctlsocket is no other request.
         let plain = overlapped.is_null() && !input.is_null() && input_length as usize >= size_of::<u32>();
         if asks && plain && code.cast_signed() == FIONBIO {
