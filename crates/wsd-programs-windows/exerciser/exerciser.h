@@ -81,6 +81,8 @@ HANDLE event_of(const struct sockaddr_in *name); /* Known to both ends. */
 void make_small_talk(SOCKET s, bool asks); /* One end asks. */
 void talk_one_way(SOCKET s);
 void listen_one_way(SOCKET s);
+void talk_to_the_end(SOCKET s); /* To and fro, then a stream each way, then finished. */
+void answer_to_the_end(SOCKET s);
 
 /* Sockets. */
 SOCKET new_socket(void);

@@ -10,22 +10,6 @@
 #define PLACE (sizeof(struct sockaddr_in) + 16)
 #define KEY 9
 
-static void answer(SOCKET s)
-{
-    make_small_talk(s, false);
-    receive_pattern(s, STREAM, 150);
-    send_pattern(s, STREAM, 151);
-    finish(s);
-}
-
-static void talk(SOCKET s)
-{
-    make_small_talk(s, true);
-    send_pattern(s, STREAM, 150);
-    receive_pattern(s, STREAM, 151);
-    finish(s);
-}
-
 /* One AcceptEx. */
 struct accepting {
     SOCKET listener, s;
@@ -59,7 +43,7 @@ static void go_on(const struct accepting *one)
 {
     check(one);
     update(one);
-    answer(one->s);
+    answer_to_the_end(one->s);
 }
 
 /* Seconds; -1: not connected. */
@@ -128,7 +112,7 @@ static int code_of(const struct accepting *one)
 static void speak(SOCKET s)
 {
     send_pattern(s, MESSAGE, 152);
-    talk(s);
+    talk_to_the_end(s);
 }
 
 static void connect_and_speak(const struct sockaddr_in *server)
@@ -230,12 +214,12 @@ static void listener_closed(SOCKET listener)
     drop(listener);
     fact("status", code_of(&one));
     drop(one.s);
-    answer(s);
+    answer_to_the_end(s);
 }
 
 static void just_talk(const struct sockaddr_in *server)
 {
-    talk(connect_to(server));
+    talk_to_the_end(connect_to(server));
 }
 
 static void listener_closed_later(SOCKET listener)
@@ -249,7 +233,7 @@ static void listener_closed_later(SOCKET listener)
     drop(listener);
     fact("status", code_of(&one));
     drop(one.s);
-    answer(s);
+    answer_to_the_end(s);
 }
 
 static void talk_beside_silence(const struct sockaddr_in *server)
@@ -261,7 +245,7 @@ static void talk_beside_silence(const struct sockaddr_in *server)
     silent = connect_to(server);
     REQUIRE(recv(silent, &byte, 1, 0) <= 0);
     drop(silent);
-    talk(s);
+    talk_to_the_end(s);
 }
 
 /* The accepting socket is closed while somebody is silent. */
@@ -367,7 +351,7 @@ static void ended(SOCKET listener)
     update(&one);
     send_pattern(one.s, STREAM, 153);
     drop(one.s);
-    answer(accept_one(listener));
+    answer_to_the_end(accept_one(listener));
 }
 
 static void end_at_once(const struct sockaddr_in *server)
@@ -400,7 +384,7 @@ static void used_before(SOCKET listener)
     tell(listener, 2);
     fact("bytes", result_of(one.s, &request));
     hash_fact("data", hash(bytes, MESSAGE));
-    answer(one.s);
+    answer_to_the_end(one.s);
 }
 
 static void use_before(const struct sockaddr_in *server)

@@ -6,25 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STREAM 50000
 #define MUCH MEGABYTE /* Wine 8 does not end one that does not fit into its buffers. */
 #define KEY 9
-
-static void answer(SOCKET s)
-{
-    make_small_talk(s, false);
-    receive_pattern(s, STREAM, 150);
-    send_pattern(s, STREAM, 151);
-    finish(s);
-}
-
-static void talk(SOCKET s)
-{
-    make_small_talk(s, true);
-    send_pattern(s, STREAM, 150);
-    receive_pattern(s, STREAM, 151);
-    finish(s);
-}
 
 /* How it ended: 0, or the code. */
 static int end_of(SOCKET s, WSAOVERLAPPED *request, DWORD *bytes)
@@ -38,7 +21,7 @@ static int end_of(SOCKET s, WSAOVERLAPPED *request, DWORD *bytes)
 
 static void just_talk(const struct sockaddr_in *server)
 {
-    talk(connect_to(server));
+    talk_to_the_end(connect_to(server));
 }
 
 static SOCKET bound(void)
@@ -64,7 +47,7 @@ static int start_connect(SOCKET s, const struct sockaddr_in *server, char *bytes
 static void connected(SOCKET s)
 {
     REQUIRE(setsockopt(s, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0) == 0);
-    talk(s);
+    talk_to_the_end(s);
 }
 
 static void refused(const struct sockaddr_in *server)
@@ -84,7 +67,7 @@ static void refused(const struct sockaddr_in *server)
 
 static void answer_one(SOCKET listener)
 {
-    answer(accept_one(listener));
+    answer_to_the_end(accept_one(listener));
 }
 
 /* Much; the server reads later. */
@@ -108,7 +91,7 @@ static void read_much(SOCKET listener)
 
     Sleep(SHORT);
     receive_pattern(s, MUCH, 156);
-    answer(s);
+    answer_to_the_end(s);
 }
 
 static void connected_by_a_port(const struct sockaddr_in *server)
@@ -134,7 +117,7 @@ static void hear_first(SOCKET listener)
     SOCKET s = accept_one(listener);
 
     receive_pattern(s, MESSAGE, 152);
-    answer(s);
+    answer_to_the_end(s);
 }
 
 /* What is sent is taken back while nobody reads. */
@@ -174,7 +157,7 @@ static void read_until_the_end(SOCKET listener)
         got = recv(s, bytes, MEGABYTE, 0);
     free(bytes);
     drop(s);
-    answer(accept_one(listener));
+    answer_to_the_end(accept_one(listener));
 }
 
 const struct scenario sent_first[] = {

@@ -12,6 +12,7 @@
 
 #define TRIPS 400
 #define NAME 128
+#define STREAM 50000
 
 /* The name for the next hold of this process, or nothing. */
 static void begin_hold(char name[NAME])
@@ -100,4 +101,20 @@ void listen_one_way(SOCKET s)
         for (unsigned i = 0; i < 2 * TRIPS; i++)
             receive_pattern(s, MESSAGE, i);
     } while (decision(s) == '+');
+}
+
+void talk_to_the_end(SOCKET s)
+{
+    make_small_talk(s, true);
+    send_pattern(s, STREAM, 150);
+    receive_pattern(s, STREAM, 151);
+    finish(s);
+}
+
+void answer_to_the_end(SOCKET s)
+{
+    make_small_talk(s, false);
+    receive_pattern(s, STREAM, 150);
+    send_pattern(s, STREAM, 151);
+    finish(s);
 }
