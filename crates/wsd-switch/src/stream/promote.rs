@@ -11,6 +11,7 @@ use crate::family::record::{self, FIX_WANTED, SHUT, SWITCH_WANTED, URGENT, WRITE
 use crate::family::{Attach, Life, Role};
 use crate::reason::Reason;
 use crate::service::kick;
+use crate::wait::notice;
 use crate::wait::wake::wake;
 
 /// The receiver's consent (session protocol 4.2), if nobody waits in the kernel alone. The service thread is kicked to send it.
@@ -71,9 +72,16 @@ pub(crate) fn switch_send(stream: &Stream) -> Switched {
 /// [`enter_send`].
 pub(crate) fn hold_send(stream: &Stream) -> Result<u64, Switched> {
     let common = &stream.record.send.common;
-    let _guard = common.hold().map_err(|_| Switched::Later)?;
+    let guard = common.hold().map_err(|_| Switched::Later)?;
     common.unflag(WRITE_WANTED);
-    leave_tcp(stream, State::Rewind)
+    let before = common.change.load(Ordering::Relaxed);
+    let held = leave_tcp(stream, State::Rewind);
+    drop(guard);
+    if held.is_err() && common.change.load(Ordering::Relaxed) != before {
+        // Whoever was told meanwhile that nothing can be written waits in a set.
+        notice::changed(stream.index);
+    }
+    held
 }
 
 /// Takes the send direction off TCP where it stands, for `to`. The lock is held.
@@ -107,6 +115,8 @@ fn leave_tcp(stream: &Stream, to: State) -> Result<u64, Switched> {
     };
     if left.is_err() {
         common.gate().force(State::Tcp);
+        // Who came to write while the kernel was asked waits for this.
+        common.announce_change();
     }
     left
 }

@@ -369,8 +369,12 @@ fn after_death(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_f
         // Never promoted: the stream simply goes on by TCP.
         return kernel_bytes(stream, data, done, call_flags, None);
     }
-    match tcp::recv(stream.borrow(), &mut [IoSliceMut::new(&mut probe)], tcp::Flags::PEEK).map(|got| got.len)
-    {
+    let heard = tcp::recv(stream.borrow(), &mut [IoSliceMut::new(&mut probe)], tcp::Flags::PEEK);
+    // Said by the service thread before it shuts a silent socket down, which is heard here as the end, or as a shutdown of our own.
+    if stream.record.recv.common.flagged(RESET) {
+        return Step::End(reset_once(stream));
+    }
+    match heard.map(|got| got.len) {
         Ok(0) => Step::End(Ok(0)),
         // A byte behind the ring's end cannot belong to the stream.
         Ok(_) => Step::End(reset_once(stream)),
