@@ -158,6 +158,10 @@ impl Service {
         } else if session.receive_state() == ReceiveState::Agreed {
             // The sender has our consent and has not used it: it says so, or that it has promoted meanwhile.
             let _ = session.demote_request(Direction::Receive);
+        } else if side.common.gate().force_from(State::Agreed, State::Tcp) {
+            // A thread of the program's had agreed, and the sender was not told yet.
+            side.common.announce_change();
+            notice::changed(stream.index);
         }
         Ok(())
     }
