@@ -15,6 +15,7 @@ use crate::family::{Attach, Life};
 use crate::reason::Reason;
 use crate::stream::close::{give_up, wake_all};
 use crate::stream::gate::State;
+use crate::stream::promote;
 use crate::stream::state::Stream;
 use crate::wait::notice;
 use crate::wait::wake::wake;
@@ -158,10 +159,9 @@ impl Service {
         } else if session.receive_state() == ReceiveState::Agreed {
             // The sender has our consent and has not used it: it says so, or that it has promoted meanwhile.
             let _ = session.demote_request(Direction::Receive);
-        } else if side.common.gate().force_from(State::Agreed, State::Tcp) {
-            // A thread of the program's had agreed, and the sender was not told yet.
-            side.common.announce_change();
-            notice::changed(stream.index);
+        } else {
+            // A thread of the program's may have agreed, and the sender was not told yet.
+            promote::disagree(stream);
         }
         Ok(())
     }
@@ -286,16 +286,12 @@ impl Service {
 
     /// The sender will not use our consent, or everything from H on is in TCP.
     pub(super) fn receive_is_on_tcp(&mut self, stream: &Stream) -> Step {
-        let side = &stream.record.recv.common;
         if let Some(pump) =
             self.companions.get_mut(&stream.index).and_then(|companion| companion.pump.as_mut())
         {
             pump.demoted();
         }
-        if side.gate().force_from(State::Agreed, State::Tcp) {
-            side.announce_change();
-            notice::changed(stream.index);
-        }
+        promote::disagree(stream);
         Ok(())
     }
 }

@@ -38,6 +38,15 @@ pub(crate) fn agree(stream: &Stream) {
     }
 }
 
+/// The consent counts for nothing: the receive direction goes on by TCP alone, and whoever waits for it learns of that.
+pub(crate) fn disagree(stream: &Stream) {
+    let common = &stream.record.recv.common;
+    if common.gate().force_from(State::Agreed, State::Tcp) {
+        common.announce_change();
+        notice::changed(stream.index);
+    }
+}
+
 /// What came of an attempt to switch the send direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Switched {
