@@ -51,6 +51,8 @@ pub(super) struct Companion {
     pub(super) ring_mapped: bool,
     /// Without mapped memory: our own rings, and who moves their bytes.
     pub(super) pump: Option<Pump>,
+    /// The end of the kernel's socket is asked for.
+    pub(super) end_watched: bool,
     pub(super) said_bye: bool,
     pub(super) peer_said_bye: bool,
     /// SAN first: record and generation of the listener in whose queue the connection goes.
@@ -94,6 +96,7 @@ impl Companion {
             ring_taken: false,
             ring_mapped: false,
             pump: None,
+            end_watched: false,
             said_bye: false,
             peer_said_bye: false,
             listener: None,

@@ -109,6 +109,7 @@ impl Service {
             // It broke with the last word, and the fail-over has done the rest.
             return;
         }
+        on_descriptor(self.family, stream, |own| self.unwatch(own.fd));
         // Nobody finds the companion any more before its rings are let go.
         let closed = stream.record.set_attach(Attach::Never);
         self.forget(stream.index);

@@ -159,20 +159,37 @@ impl Service {
                 }
             }
             Stage::Mending => self.look(index),
-            Stage::Lost => {
-                // TCP had its time to say something.
-                if stream.record.recv.common.gate().state() == State::Dead {
-                    let _ = on_descriptor(self.family, &stream, |own| {
-                        let silent = wsd_os::tcp::state(own.borrow()) == Ok(wsd_os::tcp::State::Established);
-                        if silent {
-                            own.record.recv.common.flag(RESET);
-                            let _ = wsd_os::tcp::shutdown(own.borrow(), wsd_os::tcp::Shutdown::Both);
-                        }
-                    });
-                    notice::changed(index);
-                }
-            }
+            Stage::Lost => self.last_word(&stream),
         }
+    }
+
+    /// TCP had its time to say something. If it is silent behind what it brought, somebody else keeps the dead peer's socket open.
+    fn last_word(&mut self, stream: &Stream) {
+        let recv = &stream.record.recv;
+        if recv.common.gate().state() != State::Dead {
+            return;
+        }
+        let named = || {
+            let ring = stream.channel().ok().and_then(|channel| channel.recv.load());
+            ring.is_some_and(|ring| ring.started_at().is_some())
+        };
+        if !recv.ring.begun() && !named() {
+            // The stream goes on by TCP.
+            return notice::changed(stream.index);
+        }
+        let unread = on_descriptor(self.family, stream, |own| {
+            let unread = wsd_os::tcp::unread(own.borrow()).unwrap_or(0);
+            // Winsock does not tell a silent socket from one that has ended, and gives nothing from one that is shut down.
+            if unread == 0 && wsd_os::tcp::state(own.borrow()) == Ok(wsd_os::tcp::State::Established) {
+                own.record.recv.common.flag(RESET);
+                let _ = wsd_os::tcp::shutdown(own.borrow(), wsd_os::tcp::Shutdown::Both);
+            }
+            unread
+        });
+        if unread.is_some_and(|bytes| bytes != 0) {
+            self.alarms.insert(stream.index, clock::now_ns() + LAST_WORD);
+        }
+        notice::changed(stream.index);
     }
 
     /// Whether a companion that is late is waited for yet. Not where the program waits for it (SW-106).

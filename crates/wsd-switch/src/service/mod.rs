@@ -25,4 +25,5 @@ pub(crate) mod thread;
 #[cfg_attr(windows, path = "working_windows.rs")]
 pub(crate) mod working;
 
+pub(crate) use rings::WATCHES_LATE;
 pub(crate) use swap::{map_shared, page_alone};

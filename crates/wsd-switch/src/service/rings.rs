@@ -19,6 +19,10 @@ use crate::wait::wake::lane_bit;
 
 use super::steps::{Step, catch_up, fail, on_descriptor};
 
+/// The end of the kernel's socket is asked for only when all that came by it has been read: until then a receive finds the end
+/// itself, and Wine's server takes a processor for itself while somebody waits for the end of a socket with unread bytes.
+pub(crate) const WATCHES_LATE: bool = cfg!(windows);
+
 impl Service {
     /// Exchanges rings, then changes the path of each direction when the other end agrees.
     pub(super) fn promote(&mut self, stream: &Stream) -> Step {
@@ -43,6 +47,7 @@ impl Service {
 
     /// Both rings stand.
     pub(super) fn attached(&mut self, stream: &Stream) -> Step {
+        let waits = WATCHES_LATE && self.companions.get(&stream.index).is_some_and(|own| !own.fails_over());
         {
             // A fork holds the table: either it comes after this, and the child inherits the mapped rings, or before, and
             // the connection has two holders.
@@ -53,7 +58,7 @@ impl Service {
             if !stream.record.change_attach(Attach::Wanted, Attach::Attached) {
                 return Ok(());
             }
-            if let Some(fd) = table::descriptor_of(self.family, stream.index) {
+            if !waits && let Some(fd) = table::descriptor_of(self.family, stream.index) {
                 self.watch_tcp(fd, stream.index);
             }
         }
@@ -111,6 +116,11 @@ impl Service {
         let promoted = |common: &crate::family::layout::Common| common.gate().state() == State::San;
         if promoted(&record.send.common) && promoted(&record.recv.common) {
             record.set_reason(None);
+        }
+        let read_up = promoted(&record.recv.common) && record.recv.common.rest() == 0;
+        if WATCHES_LATE && read_up && !companion.end_watched {
+            companion.end_watched = true;
+            on_descriptor(self.family, stream, |own| self.watch_tcp(own.fd, stream.index));
         }
         Ok(())
     }

@@ -83,13 +83,8 @@ pub(crate) fn hold_send(stream: &Stream) -> Result<u64, Switched> {
     let common = &stream.record.send.common;
     let guard = common.hold().map_err(|_| Switched::Later)?;
     common.unflag(WRITE_WANTED);
-    let before = common.change.load(Ordering::Relaxed);
     let held = leave_tcp(stream, State::Rewind);
     drop(guard);
-    if held.is_err() && common.change.load(Ordering::Relaxed) != before {
-        // Whoever was told meanwhile that nothing can be written waits in a set.
-        notice::changed(stream.index);
-    }
     held
 }
 
@@ -124,8 +119,9 @@ fn leave_tcp(stream: &Stream, to: State) -> Result<u64, Switched> {
     };
     if left.is_err() {
         common.gate().force(State::Tcp);
-        // Who came to write while the kernel was asked waits for this.
+        // Who came to write while the kernel was asked waits for this, perhaps in a set.
         common.announce_change();
+        notice::changed(stream.index);
     }
     left
 }

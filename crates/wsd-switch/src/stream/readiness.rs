@@ -118,9 +118,7 @@ fn receive_side(stream: &Stream, ready: &mut Ready) {
     if side.common.flagged(SHUT) {
         ready.events |= IN | RDNORM | RDHUP;
     }
-    let rest = side.common.kernel_bytes.load(wsd_os::atomic::Ordering::Relaxed)
-        < side.common.promoted_at.load(wsd_os::atomic::Ordering::Relaxed);
-    if rest || state == State::Dead {
+    if side.common.rest() != 0 || state == State::Dead {
         ready.kernel |= RECV_EVENTS;
     }
 }

@@ -16,6 +16,7 @@ use super::sleep;
 use super::state::Stream;
 use crate::family::First;
 use crate::family::record::{self, FIX_WANTED, RESET, RESET_SEEN, SHUT, URGENT};
+use crate::service::WATCHES_LATE;
 use crate::sharing;
 use crate::wait::wake::wake;
 use crate::wait::{Timeout, sets, spin};
@@ -215,11 +216,7 @@ fn ring_or_rest(
             }
         }
     }
-    let rest = side
-        .common
-        .promoted_at
-        .load(Ordering::Relaxed)
-        .saturating_sub(side.common.kernel_bytes.load(Ordering::Relaxed));
+    let rest = side.common.rest();
     if rest != 0 {
         return kernel_bytes(stream, data, done, call_flags, Some(rest));
     }
@@ -243,14 +240,11 @@ fn ring_or_rest(
 /// What was in the sender's ring when the companion died comes by TCP, then the stream goes on there.
 fn rest_of_ring(stream: &Stream, data: &mut [IoSliceMut<'_>], done: usize, call_flags: u32) -> Step {
     let common = &stream.record.recv.common;
-    let rest = || {
-        common.promoted_at.load(Ordering::Relaxed).saturating_sub(common.kernel_bytes.load(Ordering::Relaxed))
-    };
-    let step = match rest() {
+    let step = match common.rest() {
         0 => kernel_bytes(stream, data, done, call_flags, None),
         left => kernel_bytes(stream, data, done, call_flags, Some(left)),
     };
-    if rest() == 0 && common.gate().force_from(State::Rest, State::Tcp) {
+    if common.rest() == 0 && common.gate().force_from(State::Rest, State::Tcp) {
         common.announce_change();
         crate::service::kick::kick(stream.index);
     }
@@ -411,7 +405,7 @@ fn kernel_bytes(
             if call_flags & flags::PEEK == 0 {
                 let common = &stream.record.recv.common;
                 common.kernel_bytes.fetch_add(n as u64, Ordering::Relaxed);
-                if common.flagged(FIX_WANTED) {
+                if common.flagged(FIX_WANTED) || (WATCHES_LATE && n == rest) {
                     crate::service::kick::kick(stream.index);
                 }
             }

@@ -88,6 +88,12 @@ impl Common {
         self.flags.fetch_and(!flag, Ordering::AcqRel) & flag != 0
     }
 
+    /// Of the receive direction: bytes in front of those in the ring that TCP has, or has yet to bring.
+    #[inline]
+    pub(crate) fn rest(&self) -> u64 {
+        self.promoted_at.load(Ordering::Relaxed).saturating_sub(self.kernel_bytes.load(Ordering::Relaxed))
+    }
+
     /// The direction's lock. A previous owner that died in it left cursors that are right, since they
     /// are stored before they are published. A thread that holds it already (a signal handler that was not deferred) gets EINTR.
     #[inline]
