@@ -62,7 +62,7 @@ static bool use(SOCKET s)
     return false;
 }
 
-/* child inherited HANDLE; child given, and the protocol information on its standard input; child waits HANDLE. */
+/* child inherited HANDLE; child given, and the protocol information on its standard input; child waits HANDLE, for a byte there. */
 int be_child(int count, char **words)
 {
     SOCKET s = INVALID_SOCKET;
@@ -78,6 +78,10 @@ int be_child(int count, char **words)
         REQUIRE(s != INVALID_SOCKET);
     }
     if (strcmp(words[0], "waits") == 0) {
+        char byte;
+        DWORD done;
+
+        REQUIRE(ReadFile(GetStdHandle(STD_INPUT_HANDLE), &byte, 1, &done, NULL) && done == 1);
         write_all(s, "!", 1);
         Sleep(INFINITE);
     }
@@ -213,11 +217,14 @@ static void die(SOCKET s)
 {
     char words[64];
     HANDLE input, process;
+    DWORD done;
 
     REQUIRE(SetHandleInformation((HANDLE)s, HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT));
     snprintf(words, sizeof(words), "waits %llu", (unsigned long long)s);
     process = start_child(words, &input);
     say(s);
+    /* Not before: a WriteFile that comes while something is sent never ends under Wine 8. */
+    REQUIRE(WriteFile(input, "!", 1, &done, NULL) && done == 1);
     await_partner(s);
     drop(s); /* The child has it still. */
     REQUIRE(TerminateProcess(process, 1));
