@@ -3,7 +3,8 @@
 //! A connecting socket finds its peer by the listener's name. Several sockets may listen at one address, of one or of
 //! several processes: it asks one after the other, until one accepts. The connection to that name becomes the link of the two
 //! engines; unless they have one already, as the listener's process number suggests: then the wish goes by that link,
-//! and if the listener turns out to be in another engine of that process (`NotHere`), by a link of its own after all.
+//! and if the listener turns out to be in another engine of that process (`NotHere`), by a link of its own after all. The same if
+//! the listener has gone to another process since (`Moved`, or `NotHere` if that process had not heard of the wish when it went).
 //! Two processes that connect to each other at the same time make two links; each connection stays with its own.
 
 use std::collections::VecDeque;
@@ -240,29 +241,26 @@ impl Core {
     /// The peer has refused.
     pub(crate) fn hear_refuse(&mut self, link: u32, id: u32, why: Refusal) {
         let Some(socket) = self.sockets.get(&id) else { return };
-        let Some(wire) = socket.wire.filter(|wire| wire.link == link) else { return };
-        if socket.state != State::Connecting {
+        if socket.state != State::Connecting || socket.wire.is_none_or(|wire| wire.link != link) {
             return;
         }
         match why {
-            Refusal::NotHere if wire.guessed => self.knock_again(id),
-            Refusal::Moved => self.knock_again(id),
-            Refusal::Refused => self.knock_at_next(id, true),
-            // It was closed meanwhile.
-            Refusal::NotHere => self.knock_at_next(id, false),
+            // Not found by the link, or gone since: closed, which is found out by looking again, or given to another process.
+            Refusal::NotHere | Refusal::Moved => self.knock_again(id),
+            Refusal::Refused => self.knock_at_next(id),
             Refusal::Failed => self.not_connected(id, WsaError::WSAETIMEDOUT),
         }
     }
 
     /// The listener that was found does not want the connection: perhaps another one at that address does.
-    fn knock_at_next(&mut self, id: u32, refused: bool) {
+    fn knock_at_next(&mut self, id: u32) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.search.position += 1;
-        socket.search.refused |= refused;
+        socket.search.refused = true;
         self.knock_anew(id, true);
     }
 
-    /// The link by which a wish to connect went was the wrong one.
+    /// The listener is not where the wish to connect went.
     pub(crate) fn knock_again(&mut self, id: u32) {
         self.knock_anew(id, false);
     }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use support::{Side, armed_sides, bytes, connect, memory, result, wait_event, wait_for};
 use wsd_os::Errno;
 use wsd_os::fd::{AsFd, OwnedFd};
-use wsd_os::link::Link;
+use wsd_os::link::{Link, Listener};
 use wsd_os::memory::{RegionOptions, SharedRegion};
 use wsd_spi::client::Socket;
 use wsd_spi::{Condition, MemoryAccess, SockAddr, WsaError};
@@ -28,6 +28,9 @@ const FAILED: u8 = 12;
 const CHUNK: u8 = 13;
 const FREED: u8 = 14;
 const RELEASED: u8 = 15;
+
+/// Why a connection is refused: nobody listens there in this process.
+const NOT_HERE: u32 = 2;
 
 /// A packet as `wire` defines it.
 fn packet(kind: u8, to: u32, from: u32, arg: u32, body: &[u8]) -> Vec<u8> {
@@ -230,6 +233,44 @@ fn impostors() {
     let mut receive = socket.recv(from_ref(&inbox)).expect("a receive");
     link.send(&packet(MESSAGE, number, 0, 0, b"hello"), &[]).expect("sends");
     assert_eq!(result(&[&server], &mut receive).map(|got| got.bytes), Ok(5), "its own still works");
+}
+
+/// SP-153: a listener that goes to another process between the meeting and the wish to connect is looked for again; one that has
+/// been closed since is not found.
+#[test]
+fn listener_that_has_gone() {
+    let [one, other] = armed_sides();
+    let door = Listener::bind(b"wsd-shm-4-7f000001-7f7", 16).expect("a name");
+    let wish = |side: &Side| {
+        let mut link = None;
+        wait_for(&[side], "a visitor", || {
+            link = door.accept().ok();
+            link.is_some()
+        });
+        let link = link.expect("waited for");
+        assert_eq!(hear(side, &link).expect("a greeting")[0], HELLO);
+        let wish = hear(side, &link).expect("a wish");
+        assert_eq!(wish[0], CONNECT);
+        (link, word(&wish, 8))
+    };
+    let not_here = |(link, number): &(Link, u32)| {
+        link.send(&packet(REFUSE, *number, 0, NOT_HERE, b""), &[]).expect("sends");
+    };
+    let answer = |side: &Side, socket: &Socket| {
+        wait_event(&[side], side, 2);
+        socket.enum_network_events(None).expect("a record").connect
+    };
+    let found = one.connecting("127.0.0.1:2037", "127.0.0.1:2039", 2);
+    not_here(&wish(&one));
+    let (link, number) = wish(&one);
+    link.send(&packet(ACCEPT, number, 1, 0, b""), &[]).expect("sends");
+    assert_eq!(answer(&one, &found), Some(Ok(())));
+
+    let lost = other.connecting("127.0.0.1:2038", "127.0.0.1:2039", 2);
+    let wish = wish(&other);
+    drop(door);
+    not_here(&wish);
+    assert_eq!(answer(&other, &lost), Some(Err(WsaError::WSAETIMEDOUT)));
 }
 
 /// Memory that is not what it is said to be is not mapped: touching it could kill the program.
