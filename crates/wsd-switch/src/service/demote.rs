@@ -110,6 +110,7 @@ impl Service {
             return;
         }
         on_descriptor(self.family, stream, |own| self.unwatch(own.fd));
+        promote::disagree(stream);
         // Nobody finds the companion any more before its rings are let go.
         let closed = stream.record.set_attach(Attach::Never);
         self.forget(stream.index);

@@ -14,12 +14,14 @@ use crate::service::kick;
 use crate::wait::notice;
 use crate::wait::wake::wake;
 
-/// The receiver's consent (session protocol 4.2), if nobody waits in the kernel alone. The service thread is kicked to send it.
+/// The receiver's consent (session protocol 4.2), if it is wanted and nobody waits in the kernel alone. The service thread is kicked to
+/// send it.
 pub(crate) fn agree(stream: &Stream) {
     let common = &stream.record.recv.common;
     // Held from the change of the gate on: nobody takes bytes as `Agreed` before they are compared.
     let Ok(_guard) = common.hold() else { return };
     if stream.record.attach() == Attach::Attached
+        && common.flagged(SWITCH_WANTED)
         && !common.flagged(URGENT)
         && common.gate().switch(State::Tcp, State::Agreed)
     {
@@ -38,10 +40,16 @@ pub(crate) fn agree(stream: &Stream) {
     }
 }
 
-/// The consent counts for nothing: the receive direction goes on by TCP alone, and whoever waits for it learns of that.
+/// The consent counts for nothing, and no thread gives one any more: the receive direction goes on by TCP alone, and whoever waits for it
+/// learns of that.
 pub(crate) fn disagree(stream: &Stream) {
     let common = &stream.record.recv.common;
-    if common.gate().force_from(State::Agreed, State::Tcp) {
+    common.unflag(SWITCH_WANTED);
+    // Whoever agrees looks at the flag with the lock held: he has agreed by now, or will not.
+    let guard = common.hold();
+    let agreed = common.gate().force_from(State::Agreed, State::Tcp);
+    drop(guard);
+    if agreed {
         common.announce_change();
         notice::changed(stream.index);
     }
@@ -195,5 +203,47 @@ pub(crate) fn enter_if_begun(stream: &Stream) -> Result<(), wsd_os::Errno> {
     match ring.started_at() {
         Some(start) if common.gate().state() == State::Agreed => super::recv::enter_ring(stream, ring, start),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::family::Family;
+
+    /// Session protocol, 4.2: consent that is taken back stays so, also if a thread was about to give it.
+    #[test]
+    fn nobody_agrees_behind_a_disagreement() {
+        let family: &'static Family = Box::leak(Box::new(Family::create().expect("memory")));
+        let record = family.record(0);
+        record.set_attach(Attach::Attached);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("a listener");
+        let stream = Stream { fd: raw(&socket), index: 0, record, generation: 0 };
+        let gate = record.recv.common.gate();
+        agree(&stream);
+        assert_eq!(gate.state(), State::Tcp, "nobody has asked");
+        record.recv.common.flag(SWITCH_WANTED);
+        agree(&stream);
+        assert_eq!(gate.state(), State::Agreed);
+        disagree(&stream);
+        assert_eq!(gate.state(), State::Tcp);
+
+        record.recv.common.flag(SWITCH_WANTED);
+        disagree(&stream);
+        agree(&stream);
+        assert_eq!(gate.state(), State::Tcp, "it has seen the wish before it was taken back");
+    }
+
+    #[cfg(unix)]
+    fn raw(socket: &TcpStream) -> i32 {
+        std::os::fd::AsRawFd::as_raw_fd(socket)
+    }
+
+    #[cfg(windows)]
+    fn raw(socket: &TcpStream) -> i32 {
+        std::os::windows::io::AsRawSocket::as_raw_socket(socket) as i32
     }
 }

@@ -14,6 +14,7 @@ use crate::reason::Reason;
 use crate::service::kick;
 use crate::stream::close::{give_up, mark_dead};
 use crate::stream::gate::State;
+use crate::stream::promote;
 use crate::stream::state::Stream;
 use crate::trace;
 use crate::wait::notice;
@@ -52,6 +53,7 @@ impl Service {
             notice::changed(stream.index);
             return;
         }
+        promote::disagree(stream);
         clear_rings(stream);
         if lasted >= LASTING {
             record.breaks.store(0, Ordering::Relaxed);
