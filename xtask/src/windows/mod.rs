@@ -80,6 +80,7 @@ pub(crate) fn suite(filter: Option<&str>) -> Result<(Tally, Result<(), Failure>)
             outcome = outcome.and(ended);
         }
     }
+    wine.stay()?;
     for mut tests in commands(&folder, filter, &wine) {
         let (tally, ended) = timed(|| count(&mut tests))?;
         total.add(tally);

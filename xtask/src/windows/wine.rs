@@ -16,6 +16,9 @@ const SERVER: &str = "/usr/lib/wine/wineserver64";
 /// Current programs want no older Windows.
 const VERSION: &[&str] = &["reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"];
 
+/// How long the server waits for the next program. It ends by itself if this command is killed.
+const PATIENCE: &str = "--persistent=300";
+
 /// Its server ends when this is dropped, and with it whatever still runs.
 pub(super) struct Wine {
     prefix: PathBuf,
@@ -29,8 +32,26 @@ impl Wine {
         if !prefix.join("system.reg").is_file() {
             wine.make()?;
         }
-        succeed(wine.apply(&mut command(RUNNER, VERSION)).stdout(Stdio::null()))?;
+        wine.note_version()?;
         Ok(wine)
+    }
+
+    /// From now on the server waits for the next program. One that ends with its last program may do so while the next one
+    /// asks for it, which then does not start.
+    pub(super) fn stay(&self) -> Result<(), Failure> {
+        self.end();
+        succeed(self.apply(&mut command(SERVER, &[PATIENCE])).stdout(Stdio::null()))?;
+        // The first program starts Wine's services, which stay, with the output that it has.
+        self.note_version()
+    }
+
+    fn note_version(&self) -> Result<(), Failure> {
+        succeed(self.apply(&mut command(RUNNER, VERSION)).stdout(Stdio::null()).stderr(Stdio::null()))
+    }
+
+    fn end(&self) {
+        // There is none if no program runs.
+        let _ = self.apply(&mut command(SERVER, &["--kill"])).stderr(Stdio::null()).status();
     }
 
     fn make(&self) -> Result<(), Failure> {
@@ -52,7 +73,6 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        // There is none if no program ran.
-        let _ = self.apply(&mut command(SERVER, &["--kill"])).stderr(Stdio::null()).status();
+        self.end();
     }
 }
