@@ -32,7 +32,6 @@ impl Wine {
         if !prefix.join("system.reg").is_file() {
             wine.make()?;
         }
-        wine.note_version()?;
         Ok(wine)
     }
 
@@ -42,10 +41,6 @@ impl Wine {
         self.end();
         succeed(self.apply(&mut command(SERVER, &[PATIENCE])).stdout(Stdio::null()))?;
         // The first program starts Wine's services, which stay, with the output that it has.
-        self.note_version()
-    }
-
-    fn note_version(&self) -> Result<(), Failure> {
         succeed(self.apply(&mut command(RUNNER, VERSION)).stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
